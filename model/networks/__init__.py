@@ -1,0 +1,1 @@
+"""Causal networks with a whole-signal and a streaming form that agree."""
