@@ -1,0 +1,35 @@
+"""The interface of a backend."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from ..engine import Engine, StreamFormat
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A pair of devices. Made, asked for its :attr:`stream`, then started with an engine built for it.
+
+    All methods are for the control plane; audio moves in the backend's own thread.
+    """
+
+    name: str
+    stream: StreamFormat
+
+    def start(self, engine: Engine) -> None:
+        """Let audio flow through *engine*, which has been started."""
+
+    def stop(self) -> None:
+        """Stop both devices; after it no callback runs. May be called twice."""
+
+    @property
+    def active(self) -> bool:
+        """False once the stream has ended, by itself or by a fault."""
+
+    @property
+    def device_latency_ms(self) -> tuple[float, float]:
+        """Capture and playback latency of the devices as their driver reports them."""
+
+    def describe(self) -> str:
+        """The devices, for people."""

@@ -1,0 +1,154 @@
+"""PortAudio through sounddevice, its callback compiled: one duplex stream, or two on two devices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..devices import Device, find, import_sounddevice
+from ..engine import Engine, StreamFormat
+from ..errors import FullbandError
+
+#: Host APIs whose devices all follow one clock.
+_ONE_CLOCK_APIS = {"JACK Audio Connection Kit"}
+
+#: Drivers are known to report wrapped-around nonsense (PipeWire's JACK library for one).
+_CREDIBLE_LATENCY_S = 5.0
+
+
+class PortAudio:
+    """Streams on the devices *capture* and *playback*, named by text (None: the default ones).
+
+    *rate_hz* is asked of both devices; by default each runs at its own rate, or at the playback device's
+    where they share one stream.
+    """
+
+    name = "portaudio"
+
+    def __init__(
+        self,
+        capture: str | None = None,
+        playback: str | None = None,
+        *,
+        rate_hz: int | None = None,
+        block_frames: int = 128,
+        latency: str | float = "low",
+    ) -> None:
+        self._sounddevice = import_sounddevice()
+        self.capture_device: Device = find(capture, "input")
+        self.playback_device: Device = find(playback, "output")
+        self._latency = latency
+        self._streams: list[Any] = []
+        one_clock = self._one_clock()
+        playback_rate_hz = rate_hz or round(self.playback_device.default_rate_hz)
+        capture_rate_hz = rate_hz or (playback_rate_hz if one_clock else round(self.capture_device.default_rate_hz))
+        self.stream = StreamFormat(
+            capture_rate_hz,
+            playback_rate_hz,
+            block_frames,
+            capture_channels=1,
+            playback_channels=min(2, self.playback_device.max_output_channels),
+            separate_clocks=not one_clock,
+        )
+        self._check()
+
+    def _one_clock(self) -> bool:
+        capture, playback = self.capture_device, self.playback_device
+        same_api = capture.hostapi == playback.hostapi
+        return same_api and (capture.index == playback.index or capture.hostapi in _ONE_CLOCK_APIS)
+
+    def _check(self) -> None:
+        stream = self.stream
+        for kind, device, rate_hz, channels in (
+            ("input", self.capture_device, stream.capture_rate_hz, stream.capture_channels),
+            ("output", self.playback_device, stream.playback_rate_hz, stream.playback_channels),
+        ):
+            check = getattr(self._sounddevice, f"check_{kind}_settings")
+            try:
+                check(device=device.index, channels=channels, dtype="float32", samplerate=rate_hz)
+            except (self._sounddevice.PortAudioError, ValueError) as error:
+                reason = str(error).split(" [PaErrorCode")[0]
+                raise FullbandError(
+                    f"{kind} device '{device.name}' refuses {rate_hz} Hz ({reason}); "
+                    f"its own rate is {round(device.default_rate_hz)} Hz: try --rate {round(device.default_rate_hz)}"
+                ) from None
+
+    def _open(self, kind: str, address: int, user: int, **settings: Any) -> Any:
+        # The public classes wrap a Python callable; the base class takes a C function pointer, for library
+        # authors, and has done so since version 0.3.8.
+        ffi = self._sounddevice._ffi
+        try:
+            return self._sounddevice._StreamBase(
+                kind=kind,
+                blocksize=self.stream.block_frames,
+                dtype="float32",
+                latency=self._latency,
+                callback=ffi.cast("PaStreamCallback*", address),
+                wrap_callback=None,
+                userdata=ffi.cast("void*", user),
+                **settings,
+            )
+        except self._sounddevice.PortAudioError as error:
+            raise FullbandError(f"cannot open {self.describe()}: {error}; see 'fullband devices'") from None
+
+    def start(self, engine: Engine) -> None:
+        stream = self.stream
+        callbacks, user = engine.callbacks, engine.port_address
+        capture, playback = self.capture_device.index, self.playback_device.index
+        if not stream.separate_clocks:
+            channels = (stream.capture_channels, stream.playback_channels)
+            self._streams = [
+                self._open(
+                    "duplex",
+                    callbacks["duplex"],
+                    user,
+                    device=(capture, playback),
+                    channels=channels,
+                    samplerate=stream.playback_rate_hz,
+                )
+            ]
+        else:
+            self._streams = [
+                self._open(
+                    "input",
+                    callbacks["capture"],
+                    user,
+                    device=capture,
+                    channels=stream.capture_channels,
+                    samplerate=stream.capture_rate_hz,
+                ),
+                self._open(
+                    "output",
+                    callbacks["playback"],
+                    user,
+                    device=playback,
+                    channels=stream.playback_channels,
+                    samplerate=stream.playback_rate_hz,
+                ),
+            ]
+        for opened in self._streams:
+            opened.start()
+
+    def stop(self) -> None:
+        for stream in self._streams:
+            stream.close(ignore_errors=True)
+        self._streams = []
+
+    @property
+    def active(self) -> bool:
+        return bool(self._streams) and all(stream.active for stream in self._streams)
+
+    @property
+    def device_latency_ms(self) -> tuple[float, float]:
+        if not self._streams:
+            return 0.0, 0.0
+        reported = self._streams[0].latency
+        if len(self._streams) == 2:
+            reported = (self._streams[0].latency, self._streams[1].latency)
+        capture, playback = (
+            1000.0 * value if math.isfinite(value) and 0.0 <= value < _CREDIBLE_LATENCY_S else 0.0 for value in reported
+        )
+        return capture, playback
+
+    def describe(self) -> str:
+        return f"{self.capture_device.label} → {self.playback_device.label}"

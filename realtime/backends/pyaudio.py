@@ -1,0 +1,111 @@
+"""PyAudio, for machines whose build of it has what PortAudio's usual one lacks (ASIO and the like).
+
+PyAudio calls back into Python, so a busy interpreter makes audio late here, which it cannot in the other
+backends; what the callback does is the same compiled code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..engine import Engine, StreamFormat
+from ..errors import FullbandError, nearest
+from ..native.callbacks import serve_duplex
+
+
+def _import_pyaudio() -> Any:
+    try:
+        import pyaudio
+    except ImportError as error:
+        raise FullbandError(f"PyAudio cannot be imported ({error}): pip install 'fullband[pyaudio]'") from None
+    return pyaudio
+
+
+class PyAudio:
+    """One duplex stream at *rate_hz* on devices named by a part of their name (None: the default ones)."""
+
+    name = "pyaudio"
+
+    def __init__(
+        self,
+        capture: str | None = None,
+        playback: str | None = None,
+        *,
+        rate_hz: int | None = None,
+        block_frames: int = 128,
+    ) -> None:
+        self._pyaudio = _import_pyaudio()
+        self._audio = self._pyaudio.PyAudio()
+        self._capture = self._find(capture, "input")
+        self._playback = self._find(playback, "output")
+        rate_hz = rate_hz or round(self._playback["defaultSampleRate"])
+        self.stream = StreamFormat(rate_hz, rate_hz, block_frames, 1, 1)
+        self._output = np.zeros((block_frames, self.stream.playback_channels), np.float32)
+        self._opened: Any = None
+        self._engine: Engine | None = None
+
+    def _find(self, name: str | None, kind: str) -> dict[str, Any]:
+        key = f"max{kind.capitalize()}Channels"
+        if name is None:
+            try:
+                return dict(getattr(self._audio, f"get_default_{kind}_device_info")())
+            except OSError:
+                raise FullbandError(f"PyAudio has no default {kind} device: name one with --{kind}") from None
+        infos = [self._audio.get_device_info_by_index(i) for i in range(self._audio.get_device_count())]
+        usable = [info for info in infos if info[key] > 0]
+        words = name.lower().split()
+        found = [info for info in usable if all(word in info["name"].lower() for word in words)]
+        if not found:
+            near = ", ".join(nearest(name, [info["name"] for info in usable])) or "none"
+            raise FullbandError(f"PyAudio has no {kind} device '{name}'; the nearest: {near}")
+        return dict(found[0])
+
+    def _callback(self, data: bytes, frames: int, time_info: Any, status: int) -> tuple[bytes, int]:
+        assert self._engine is not None
+        if frames != len(self._output):
+            self._output = np.zeros((frames, self.stream.playback_channels), np.float32)
+        source = np.frombuffer(data, np.float32)
+        serve_duplex(self._engine.port_address, source, self._output.reshape(-1), frames, status)
+        return self._output.tobytes(), self._pyaudio.paContinue
+
+    def start(self, engine: Engine) -> None:
+        self._engine = engine
+        stream = self.stream
+        try:
+            # PyAudio takes one channel count for both directions of a stream.
+            self._opened = self._audio.open(
+                rate=stream.playback_rate_hz,
+                channels=1,
+                format=self._pyaudio.paFloat32,
+                input=True,
+                output=True,
+                input_device_index=int(self._capture["index"]),
+                output_device_index=int(self._playback["index"]),
+                frames_per_buffer=stream.block_frames,
+                stream_callback=self._callback,
+            )
+        except (OSError, ValueError) as error:
+            raise FullbandError(f"PyAudio cannot open {self.describe()}: {error}") from None
+
+    def stop(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+        if self._audio is not None:
+            self._audio.terminate()
+            self._audio = None
+
+    @property
+    def active(self) -> bool:
+        return self._opened is not None and bool(self._opened.is_active())
+
+    @property
+    def device_latency_ms(self) -> tuple[float, float]:
+        if self._opened is None:
+            return 0.0, 0.0
+        return 1000.0 * self._opened.get_input_latency(), 1000.0 * self._opened.get_output_latency()
+
+    def describe(self) -> str:
+        return f"{self._capture['name']} → {self._playback['name']} (PyAudio)"

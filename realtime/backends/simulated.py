@@ -1,0 +1,122 @@
+"""The simulated device: a recording as the microphone, memory as the speaker, a native thread as the clock."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import Engine, StreamFormat
+from ..native.device import DEVICE, device_thread
+from ..native.histogram import BUCKETS
+from ..native.memory import aligned_zeros
+from ..native.system import NativeThread
+
+#: Blocks a usual driver holds ready; it rides out a stall of as many.
+BUFFERED_BLOCKS = 2
+
+
+class SimulatedDevice:
+    """Plays *source* [channels, frames] (float32, at the capture rate) and records what is played.
+
+    It runs for *seconds*, by default as long as the source lasts. With *freewheel* it goes as fast as the
+    network allows and loses nothing; otherwise it keeps real time, and a stall of the machine longer than
+    :data:`BUFFERED_BLOCKS` is an xrun, at which its clock stands still.
+    """
+
+    name = "simulated"
+
+    def __init__(
+        self,
+        source: NDArray[np.float32],
+        capture_rate_hz: int,
+        *,
+        playback_rate_hz: int = 48_000,
+        block_frames: int = 128,
+        seconds: float | None = None,
+        freewheel: bool = False,
+        playback_channels: int = 1,
+    ) -> None:
+        channels, frames = source.shape
+        self.stream = StreamFormat(capture_rate_hz, playback_rate_hz, block_frames, channels, playback_channels)
+        wanted = frames / capture_rate_hz if seconds is None else seconds
+        self.blocks = int(np.ceil(wanted * playback_rate_hz / block_frames - 1e-9))
+        most = block_frames * capture_rate_hz // playback_rate_hz + 1
+        # Padded by a block so that the last one, cut by the end of the source, is heard in full.
+        self._source = np.zeros((frames + most, channels), np.float32)
+        self._source[:frames] = source.T
+        self._silence = np.zeros((most, channels), np.float32)
+        self._sink = np.zeros((self.blocks * block_frames, playback_channels), np.float32)
+        self.lateness_histogram: NDArray[np.int64] = aligned_zeros(BUCKETS, np.int64)
+        self._record = aligned_zeros(1, DEVICE)
+        self.record = self._record[0]
+        self._thread: NativeThread | None = None
+        record = self.record
+        record["address"] = self._record.ctypes.data
+        record["capture_rate_hz"] = capture_rate_hz
+        record["playback_rate_hz"] = playback_rate_hz
+        record["block_frames"] = block_frames
+        record["capture_bytes"] = 4 * channels
+        record["playback_bytes"] = 4 * playback_channels
+        record["source"] = self._source.ctypes.data
+        record["source_frames"] = len(self._source)
+        record["silence"] = self._silence.ctypes.data
+        record["sink"] = self._sink.ctypes.data
+        record["sink_frames"] = len(self._sink)
+        record["freewheel"] = int(freewheel)
+        record["buffered_blocks"] = BUFFERED_BLOCKS
+        record["lateness_histogram"] = self.lateness_histogram.ctypes.data
+
+    def start(self, engine: Engine) -> None:
+        callbacks = engine.callbacks
+        self.record["network"] = engine.inference.address if engine.inference else 0
+        self.run_callbacks(callbacks["capture"], callbacks["playback"], engine.port_address)
+
+    def run_callbacks(self, capture: int, playback: int, user: int) -> None:
+        """Run any pair of ``PaStreamCallback`` addresses (0: none), as benchmarks do."""
+        self.record["capture_callback"] = capture
+        self.record["playback_callback"] = playback
+        self.record["user"] = user
+        self._thread = NativeThread(device_thread.address, int(self._record.ctypes.data), 0)
+
+    def stop(self) -> None:
+        self.record["stop"] = 1
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def wait(self) -> None:
+        """Until the source has been played out."""
+        while self.active:
+            time.sleep(0.01)
+        self.stop()
+
+    @property
+    def active(self) -> bool:
+        return self._thread is not None and not int(self.record["done"])
+
+    @property
+    def device_latency_ms(self) -> tuple[float, float]:
+        return 0.0, 0.0
+
+    @property
+    def xruns(self) -> int:
+        """Times the machine kept the device's clock waiting for longer than its buffer."""
+        return int(self.record["xruns"])
+
+    @property
+    def played(self) -> NDArray[np.float32]:
+        """What the speaker has been given so far [channels, frames]."""
+        return self._sink[: int(self.record["played_frames"])].T
+
+    def describe(self) -> str:
+        stream = self.stream
+        return f"simulated device, {stream.capture_rate_hz} Hz in, {stream.playback_rate_hz} Hz out"
+
+    def __enter__(self) -> SimulatedDevice:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.stop()

@@ -1,0 +1,122 @@
+"""The one entry point, ``fullband``: finds the command, and turns every failure into one line.
+
+Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from . import __version__
+from .errors import FullbandError, nearest
+
+#: Command, module and the line for --help; a module is imported when its command is used, so that help
+#: and a live start do not pay for what they do not need.
+COMMANDS = {
+    "live": ("realtime.commands.live", "Make a microphone full-band in real time."),
+    "file": ("realtime.commands.file", "Make recordings full-band."),
+    "devices": ("realtime.commands.devices", "List the sound devices."),
+    "doctor": ("realtime.commands.doctor", "Tell what this machine can hold."),
+    "bench": ("bench.commands", "Measure latency and deadlines."),
+    "train": ("model.cli", "Train a network."),
+    "evaluate": ("model.cli", "Score a network against references."),
+    "export": ("model.cli", "Export a trained network to ONNX."),
+}
+
+
+class _LazyCommand(TyperCommand):
+    """Knows its name and help; the real command is loaded when it gets arguments."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return _load(self.name or "").make_context(info_name, args, parent=parent, **extra)
+
+
+class _LazyGroup(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _LazyCommand(cmd_name, help=COMMANDS[cmd_name][1]) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in COMMANDS:
+            near = nearest(args[0], list(COMMANDS))
+            hint = f"did you mean '{near[0]}'?" if near else f"commands are: {', '.join(COMMANDS)}"
+            raise FullbandError(f"no command '{args[0]}'; {hint}", exit_status=2)
+        return super().resolve_command(ctx, args)
+
+
+def _load(name: str) -> Any:
+    module_name, help_text = COMMANDS[name]
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] in ("torch", "scipy", "onnx", "onnxscript"):
+            raise FullbandError(
+                f"'{name}' needs {error.name}, which the light install leaves out: pip install 'fullband[train]'"
+            ) from None
+        raise
+    loaded: Any = getattr(module, name)
+    if not isinstance(loaded, typer.Typer):
+        single = typer.Typer(add_completion=False)
+        single.command(name=name, help=loaded.__doc__ or help_text)(loaded)
+        loaded = single
+    return typer.main.get_command(loaded)
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Real-time audio super-resolution: a voice that sounds like a telephone comes out full-band.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fullband {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run ``fullband`` with the arguments of the process."""
+    try:
+        status = app(standalone_mode=False)
+    except FullbandError as error:
+        status = _fail(str(error), error.exit_status)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except Exception as error:
+        # Typer's usage errors, whichever copy of click it brings; anything else is a fault of ours.
+        describe = getattr(error, "format_message", None)
+        if describe is None:
+            raise
+        text = describe()
+        if not text or type(error).__name__ == "NoArgsIsHelpError":
+            sys.exit(0)
+        status = _fail(f"{text.rstrip('.')}; see --help", 2)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stderr.write(f"fullband: {' '.join(message.split())}\n")
+    return status

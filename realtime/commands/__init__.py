@@ -1,0 +1,1 @@
+"""The commands of ``fullband``, one module each, imported when asked for."""

@@ -1,0 +1,90 @@
+"""Settings of ``fullband live``: defaults, presets in TOML, and what the command line overrides."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .engine import ENGINE_PRIORITY
+from .errors import FullbandError, nearest
+from .paths import CONFIGS
+
+_PRESETS = CONFIGS / "live"
+
+
+class LiveSettings(BaseModel):
+    """Everything that ``fullband live`` can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backend: Literal["auto", "portaudio", "pyaudio", "simulated"] = "auto"
+    input: str | None = None
+    output: str | None = None
+    model: str = "default"
+    rate_hz: int | None = Field(None, ge=8_000, le=96_000)
+    block_frames: int = Field(128, ge=16, le=4_096)
+    guard_ms: float = Field(2.0, ge=0.0, le=200.0)
+    cutoff_hz: float | None = Field(None, ge=2_000.0, le=24_000.0)
+    bypass: bool = False
+    seconds: float | None = Field(None, ge=0.0)
+    device_latency: Literal["low", "high"] | float = "low"
+    realtime_priority: int = Field(ENGINE_PRIORITY, ge=0, le=98)
+    source: Path | None = None
+    simulated_rate_hz: int = Field(16_000, ge=8_000, le=96_000)
+    record: Path | None = None
+    plot: Path | None = None
+    force: bool = False
+
+
+def preset_names() -> list[str]:
+    """The presets that ship."""
+    return sorted(path.stem for path in _PRESETS.glob("*.toml"))
+
+
+def _preset_path(name: str) -> Path:
+    path = Path(name)
+    if path.suffix == ".toml":
+        return path
+    if name in preset_names():
+        return _PRESETS / f"{name}.toml"
+    known = ", ".join(nearest(name, preset_names()) or preset_names())
+    raise FullbandError(f"no preset named '{name}'; there are: {known}, or give the path of a .toml file")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise FullbandError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FullbandError(f"{path} is not valid TOML: {error}") from None
+
+
+def _explain(error: ValidationError, origin: str) -> FullbandError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"][:1])
+    if first["type"] == "extra_forbidden":
+        near = nearest(key, list(LiveSettings.model_fields))
+        hint = f"; did you mean '{near[0]}'?" if near else f"; keys are: {', '.join(LiveSettings.model_fields)}"
+        return FullbandError(f"{origin}: unknown key '{key}'{hint}")
+    return FullbandError(f"{origin}: '{key}' is {first['input']!r}: {first['msg']}")
+
+
+def load_live_settings(preset: str | None, given: dict[str, Any]) -> LiveSettings:
+    """Settings from *preset* (a name or a path; None: defaults) overridden by *given*.
+
+    Raises :class:`FullbandError` that names the key, what is wrong with it, and the nearest right one.
+    """
+    origin = "command line"
+    values: dict[str, Any] = {}
+    if preset is not None:
+        path = _preset_path(preset)
+        values = _read(path)
+        origin = str(path)
+    try:
+        return LiveSettings.model_validate(values | given)
+    except ValidationError as error:
+        raise _explain(error, origin) from None

@@ -1,0 +1,100 @@
+"""The one model of where delay comes from: computed here, shown by ``live``, checked by measurement."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .onnx.contract import RATE_HZ
+
+
+@dataclass(frozen=True)
+class LatencyBudget:
+    """Every part of the delay from microphone to speaker, in milliseconds.
+
+    *capture_device* and *playback_device* are the devices' own buffers as their driver reports them; the
+    other parts are exact.
+    """
+
+    capture_device_ms: float
+    capture_resampler_ms: float
+    network_ms: float
+    block_ms: float
+    guard_ms: float
+    playback_resampler_ms: float
+    playback_device_ms: float
+
+    @property
+    def algorithmic_ms(self) -> float:
+        """What any machine, however fast, would have: resamplers, windows and hop."""
+        return self.capture_resampler_ms + self.network_ms + self.playback_resampler_ms
+
+    @property
+    def host_ms(self) -> float:
+        """From a frame handed over by the capture device to the same frame handed to the playback device."""
+        return self.algorithmic_ms + self.block_ms + self.guard_ms
+
+    @property
+    def total_ms(self) -> float:
+        """Host and both devices."""
+        return self.host_ms + self.capture_device_ms + self.playback_device_ms
+
+    def parts(self) -> dict[str, float]:
+        """Name and milliseconds of each part, in the order of the signal."""
+        return {field.name.removesuffix("_ms").replace("_", " "): getattr(self, field.name) for field in fields(self)}
+
+    def as_dict(self) -> dict[str, float]:
+        """All parts and sums, for reports."""
+        sums = {
+            "algorithmic_ms": self.algorithmic_ms,
+            "host_ms": self.host_ms,
+            "total_ms": self.total_ms,
+        }
+        return {key: round(value, 4) for key, value in {**asdict(self), **sums}.items()}
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """How blocks and hops meet: all that decides the least delay between capture and playback.
+
+    Rates in Hz, the rest in device frames (*block_frames*, of the playback device) or in samples at 48 kHz.
+    *capture_half_taps* and *playback_half_taps* are one-sided kernel lengths of the resamplers, in samples of
+    their input; 0 where there is none.
+    """
+
+    capture_rate_hz: int
+    playback_rate_hz: int
+    block_frames: int
+    capture_half_taps: int
+    playback_half_taps: int
+    hop_samples: int
+    latency_samples: int
+
+
+#: Blocks after which any pair of rates up to 96 kHz, any block and any hop meet in the same way again.
+_PERIOD_BLOCKS = 30_000
+
+
+def least_delay_samples(plan: BlockPlan) -> int:
+    """The least delay, in 48 kHz samples, with which no playback callback ever finds the network's signal missing.
+
+    A callback needs all of its block when it begins; by then the network has run the hops completed by the
+    callback before. Found by walking through a common period of blocks and hops.
+    """
+    blocks = np.arange(_PERIOD_BLOCKS, dtype=np.int64)
+    captured = blocks * plan.block_frames * plan.capture_rate_hz // plan.playback_rate_hz
+    available = _resampled(captured, plan.capture_rate_hz, RATE_HZ, plan.capture_half_taps)
+    if plan.hop_samples == 0:  # no network: the low band of this very callback will do
+        ready = np.append(available[1:], available[-1])
+    else:
+        ready = available // plan.hop_samples * plan.hop_samples - (plan.latency_samples - plan.hop_samples)
+    played = (blocks + 1) * plan.block_frames
+    wanted = ((played - 1) * RATE_HZ // plan.playback_rate_hz) + plan.playback_half_taps + 1
+    return int((wanted - ready)[:-1].max())
+
+
+def _resampled(frames: NDArray[np.int64], rate_in_hz: int, rate_out_hz: int, half_taps: int) -> NDArray[np.int64]:
+    """Samples that a resampler has given after *frames*."""
+    return np.maximum(-(-(frames - half_taps) * rate_out_hz // rate_in_hz), 0)

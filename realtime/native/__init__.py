@@ -1,0 +1,40 @@
+"""The data plane: everything in this package is compiled and runs without the interpreter.
+
+What may stand in a function here: arithmetic, loops, reads and writes of preallocated memory, atomics, the
+calls in :mod:`.memory` and :mod:`.system`, and ONNX Runtime's ``Run``. What may not: array creation,
+exceptions, printing, locks, Python objects. ``tests/realtime/test_data_plane.py`` reads the generated code
+and fails on any of them.
+
+Functions are compiled once per machine and kept on disk. numba notices a change in a function's own file
+but not in the functions it calls, so the folder is named by a digest of the whole package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+def _cache_folder() -> Path:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "fullband" / f"native-{digest.hexdigest()[:16]}"
+
+
+numba.config.CACHE_DIR = os.environ.get("NUMBA_CACHE_DIR") or str(_cache_folder())
+
+#: How every function of the data plane is compiled. The numpy error model makes division by zero give inf
+#: instead of raising, which would need the GIL.
+COMPILE: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "cache": True}
+
+#: For inner products: sums may be reordered, so that they are vectorised. Not where NaN must be seen.
+COMPILE_SUMS: dict[str, Any] = {**COMPILE, "fastmath": {"contract", "reassoc", "nsz"}}
+
+#: The same for functions that Python calls: they let go of the GIL.
+COMPILE_NOGIL: dict[str, Any] = {**COMPILE, "nogil": True}

@@ -1,0 +1,94 @@
+"""From the capture device to the low band's ring: mix down, clean, resample to 48 kHz."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, njit
+
+from . import COMPILE
+from .memory import floats_at, offset_of, record_at, store_release
+from .resampler import RESAMPLER, push, resample
+from .ring import RING, write
+from .system import now_ns, semaphore_post
+
+_LARGEST = np.float32(3.4e38)  # beyond it, and not below it: infinity and NaN
+
+#: Device frames handled at a time; larger device blocks are cut up.
+STRIDE_FRAMES = 512
+
+CAPTURE = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "address",
+            "low",  # ring of the low band
+            "lanes",
+            "channels",
+            "resampler",  # or 0 when the device runs at 48 kHz
+            "frames",  # float32 [lanes, STRIDE_FRAMES]
+            "resampled",  # float32 [lanes, resampled_capacity]
+            "resampled_capacity",
+            "semaphore",  # of the engine thread, or 0
+            "arrival_ns",
+            "blocks",
+            "device_frames",
+            "cleaned_samples",
+            "device_flags",  # blocks that PortAudio marked with an input over- or underflow
+        )
+    ],
+    align=True,
+)
+#: Where the time of the newest block lies in the record (CLOCK_MONOTONIC).
+ARRIVAL_OFFSET = offset_of(CAPTURE, "arrival_ns")
+
+
+@njit(**COMPILE)
+def _deinterleave(capture, samples, first, frames, block):  # type: ignore[no-untyped-def]
+    """Device frames to lanes, as floats; NaN and infinity become silence."""
+    channels = capture.channels
+    lanes = capture.lanes
+    scale = np.float32(1.0 / channels)
+    for i in range(frames):
+        base = (first + i) * channels
+        if lanes == 1:
+            total = np.float32(0.0)
+            for c in range(channels):
+                total += samples[base + c]
+            if abs(total) <= _LARGEST:
+                block[0, i] = total * scale
+            else:
+                block[0, i] = 0.0
+                capture.cleaned_samples += 1
+        else:
+            for lane in range(lanes):
+                x = samples[base + lane % channels]
+                if abs(x) <= _LARGEST:
+                    block[lane, i] = x
+                else:
+                    block[lane, i] = 0.0
+                    capture.cleaned_samples += 1
+
+
+@njit(**COMPILE)
+def capture_block(capture, samples, frames):  # type: ignore[no-untyped-def]
+    """Take *frames* interleaved device frames. *samples* is a CPointer(float32) of frames * channels."""
+    store_release(capture.address + ARRIVAL_OFFSET, now_ns())
+    source = carray(samples, frames * capture.channels)
+    low = record_at(capture.low, RING)
+    block = floats_at(capture.frames, (capture.lanes, STRIDE_FRAMES))
+    first = 0
+    while first < frames:
+        count = min(STRIDE_FRAMES, frames - first)
+        _deinterleave(capture, source, first, count, block)
+        if capture.resampler == 0:
+            write(low, block, count)
+        else:
+            resampler = record_at(capture.resampler, RESAMPLER)
+            resampled = floats_at(capture.resampled, (capture.lanes, capture.resampled_capacity))
+            push(resampler, block, 0, count)
+            write(low, resampled, resample(resampler, resampled, capture.resampled_capacity))
+        first += count
+    capture.blocks += 1
+    capture.device_frames += frames
+    if capture.semaphore != 0:
+        semaphore_post(capture.semaphore)

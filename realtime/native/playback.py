@@ -1,0 +1,224 @@
+"""From the rings to the playback device: the delayed low band plus the network's signal, while it is there.
+
+The low band never waits for the network. Where the network's signal is missing, its last samples run on
+mirrored and fading, so that it ends without an edge and without having been held back for the purpose; it
+fades in again after it has been there for a while. The same is done for the low band when a capture
+device on another clock falls short.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, njit
+
+from . import COMPILE
+from .memory import floats_at, offset_of, record_at, store_release
+from .network import NETWORK, network_index
+from .resampler import RESAMPLER, needed, push, resample
+from .ring import RING, read, write, written
+
+#: Device frames handled at a time; larger device blocks are cut up.
+STRIDE_FRAMES = 512
+
+#: Length of every fade. Shorter ones are heard as clicks, longer ones as swells.
+FADE_SAMPLES = 192
+
+PLAYBACK = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "address",
+            "low",
+            "high",  # ring of the network's signal, or 0 without a network
+            "mix",  # ring of what is played, for recorders and meters
+            "network",
+            "lanes",
+            "channels",
+            "replace",  # 1: the network's signal takes the low band's place; 0: it is added
+            "resampler",  # or 0 when the device runs at 48 kHz
+            "dry",  # float32 [lanes, capacity]
+            "wet",  # float32 [lanes, capacity]
+            "device",  # float32 [lanes, STRIDE_FRAMES]
+            "capacity",
+            "dry_history",  # float32 [lanes, FADE_SAMPLES]
+            "wet_history",
+            "history_position",
+            "delay",  # low-band samples to have waiting when a block is due, on two clocks
+            "max_excess",  # samples beyond the delay that are tolerated; 0: one clock, nothing to watch
+            "cursor",  # low-band position of the next sample to play
+            "index",  # the same in the network's ring
+            "enabled",  # 0: bypass
+            "recover_samples",
+            "good_run",
+            "wet_tail",
+            "dry_tail",
+            "blocks",
+            "device_frames",
+            "played_samples",
+            "dull_samples",  # played without the network though it was wanted
+            "dropouts",  # times the network's signal was missing
+            "underruns",  # times the low band was missing
+            "resyncs",  # times the delay had to be set anew
+            "device_flags",
+        )
+    ]
+    + [(name, np.float64) for name in ("wet_gain", "wet_tail_gain", "dry_gain")],
+    align=True,
+)
+#: Where playback's place in the network's ring lies in the record.
+INDEX_OFFSET = offset_of(PLAYBACK, "index")
+
+
+@njit(**COMPILE)
+def _fetch(playback, count):  # type: ignore[no-untyped-def]
+    """Read both signals from the rings; gives how many samples of each were there."""
+    low = record_at(playback.low, RING)
+    dry = floats_at(playback.dry, (playback.lanes, playback.capacity))
+    have_dry = max(min(count, written(low) - playback.cursor), 0)
+    read(low, playback.cursor, dry, have_dry)
+    have_wet = 0
+    if playback.high != 0:
+        high = record_at(playback.high, RING)
+        wet = floats_at(playback.wet, (playback.lanes, playback.capacity))
+        index = network_index(record_at(playback.network, NETWORK), playback.cursor)
+        have_wet = max(min(count, written(high) - index), 0)
+        read(high, index, wet, have_wet)
+    return have_dry, have_wet
+
+
+@njit(**COMPILE)
+def _gains(playback, dry_there, wet_there):  # type: ignore[no-untyped-def]
+    """Move both gains and tails on by one sample."""
+    step = 1.0 / FADE_SAMPLES
+    if not wet_there:
+        if playback.wet_gain > 0.0 and playback.wet_tail == 0:
+            playback.wet_tail = FADE_SAMPLES
+            playback.wet_tail_gain = playback.wet_gain
+            playback.dropouts += 1
+        playback.wet_gain = 0.0
+        playback.good_run = 0
+    else:
+        playback.good_run += 1
+        wanted = playback.enabled != 0 and playback.good_run > playback.recover_samples
+        if playback.wet_tail == 0:
+            change = step if wanted else -step
+            playback.wet_gain = min(max(playback.wet_gain + change, 0.0), 1.0)
+    if not dry_there:
+        if playback.dry_gain > 0.0 and playback.dry_tail == 0:
+            playback.dry_tail = FADE_SAMPLES
+        playback.dry_gain = 0.0
+    else:
+        playback.dry_gain = min(playback.dry_gain + step, 1.0)
+
+
+@njit(**COMPILE)
+def _mirrored(newest, tail):  # type: ignore[no-untyped-def]
+    """Place in a history, frozen when the tail began, of the sample as far before the break as this is after.
+
+    *newest* has moved on with every sample since, hence twice the distance.
+    """
+    since = FADE_SAMPLES - tail
+    return (newest - 1 - 2 * since) % FADE_SAMPLES
+
+
+@njit(**COMPILE)
+def _mix(playback, count):  # type: ignore[no-untyped-def]
+    """Put the next *count* samples (48 kHz) into ``playback.dry``, and into the ring for observers."""
+    have_dry, have_wet = _fetch(playback, count)
+    lanes = playback.lanes
+    dry = floats_at(playback.dry, (lanes, playback.capacity))
+    wet = floats_at(playback.wet, (lanes, playback.capacity))
+    dry_history = floats_at(playback.dry_history, (lanes, FADE_SAMPLES))
+    wet_history = floats_at(playback.wet_history, (lanes, FADE_SAMPLES))
+    if have_dry < count:
+        playback.underruns += 1
+    for i in range(count):
+        _gains(playback, i < have_dry, i < have_wet)
+        dry_tail = playback.dry_tail / FADE_SAMPLES
+        wet_tail = playback.wet_tail / FADE_SAMPLES
+        room = np.float32(1.0)
+        if playback.replace != 0:
+            room = np.float32(max(1.0 - playback.wet_gain - playback.wet_tail_gain * wet_tail, 0.0))
+        newest = playback.history_position
+        for lane in range(lanes):
+            straight = np.float32(0.0)
+            shaped = np.float32(0.0)
+            if i < have_dry:
+                straight = np.float32(playback.dry_gain) * dry[lane, i]
+            if i < have_wet:
+                shaped = np.float32(playback.wet_gain) * wet[lane, i]
+            if playback.dry_tail > 0:
+                mirrored = _mirrored(newest, playback.dry_tail)
+                straight += np.float32(dry_tail) * dry_history[lane, mirrored]
+            else:
+                dry_history[lane, newest] = straight
+            if playback.wet_tail > 0:
+                mirrored = _mirrored(newest, playback.wet_tail)
+                shaped += np.float32(wet_tail) * wet_history[lane, mirrored]
+            else:
+                wet_history[lane, newest] = shaped
+            dry[lane, i] = room * straight + shaped
+        playback.history_position = (newest + 1) % FADE_SAMPLES
+        playback.dry_tail = max(playback.dry_tail - 1, 0)
+        playback.wet_tail = max(playback.wet_tail - 1, 0)
+        if playback.enabled != 0 and playback.high != 0 and playback.wet_gain < 1.0:
+            playback.dull_samples += 1
+    playback.cursor += count
+    playback.played_samples += count
+    if playback.high != 0:
+        index = network_index(record_at(playback.network, NETWORK), playback.cursor)
+        store_release(playback.address + INDEX_OFFSET, index)
+    write(record_at(playback.mix, RING), dry, count)
+
+
+@njit(**COMPILE)
+def _keep_delay(playback, count):  # type: ignore[no-untyped-def]
+    """Set the delay anew, by a crossfade, when the next *count* samples are not there or too many wait."""
+    available = written(record_at(playback.low, RING))
+    lag = available - playback.cursor
+    if available == 0 or count <= lag <= playback.delay + playback.max_excess:
+        return
+    playback.cursor = available - playback.delay
+    playback.resyncs += 1
+    if playback.dry_tail == 0:
+        playback.dry_tail = FADE_SAMPLES
+    playback.dry_gain = 0.0
+    if playback.wet_gain > 0.0 and playback.wet_tail == 0:
+        playback.wet_tail = FADE_SAMPLES
+        playback.wet_tail_gain = playback.wet_gain
+    playback.wet_gain = 0.0
+    playback.good_run = 0
+
+
+@njit(**COMPILE)
+def _interleave(playback, block, target, first, frames):  # type: ignore[no-untyped-def]
+    channels = playback.channels
+    for i in range(frames):
+        for c in range(channels):
+            target[(first + i) * channels + c] = block[c % playback.lanes, i]
+
+
+@njit(**COMPILE)
+def playback_block(playback, samples, frames):  # type: ignore[no-untyped-def]
+    """Fill *frames* interleaved device frames. *samples* is a CPointer(float32) of frames * channels."""
+    target = carray(samples, frames * playback.channels)
+    dry = floats_at(playback.dry, (playback.lanes, playback.capacity))
+    first = 0
+    while first < frames:
+        count = min(STRIDE_FRAMES, frames - first)
+        if playback.max_excess > 0:
+            _keep_delay(playback, count)
+        if playback.resampler == 0:
+            _mix(playback, count)
+            _interleave(playback, dry, target, first, count)
+        else:
+            resampler = record_at(playback.resampler, RESAMPLER)
+            device = floats_at(playback.device, (playback.lanes, STRIDE_FRAMES))
+            source = needed(resampler, count)
+            _mix(playback, source)
+            push(resampler, dry, 0, source)
+            resample(resampler, device, count)
+            _interleave(playback, device, target, first, count)
+        first += count
+    playback.blocks += 1
+    playback.device_frames += frames

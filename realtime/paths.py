@@ -1,0 +1,28 @@
+"""Where the files that ship with fullband lie, in a checkout and in an installed wheel alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import FullbandError, nearest
+
+_ROOT = Path(__file__).resolve().parent.parent
+WEIGHTS = _ROOT / "model" / "weights"
+CONFIGS = _ROOT / "configs"
+VOICE_CLIP = Path(__file__).resolve().parent / "assets" / "voice.flac"
+
+
+def find_model(name: str) -> Path | None:
+    """A model by the name of a shipped one (``default``) or the path of a file; ``none`` is None."""
+    if name == "none":
+        return None
+    path = Path(name)
+    if path.suffix == ".onnx" or path.exists():
+        if not path.is_file():
+            raise FullbandError(f"no model file {path}: give a path to an .onnx file, or a shipped name")
+        return path
+    shipped = {file.stem: file for file in sorted(WEIGHTS.glob("*.onnx"))}
+    if name in shipped:
+        return shipped[name]
+    near = ", ".join(nearest(name, list(shipped)) or shipped) or "none"
+    raise FullbandError(f"no model named '{name}'; shipped with fullband: {near}, or give the path of an .onnx file")
