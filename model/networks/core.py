@@ -51,6 +51,9 @@ LEVEL_DECAY_DB = 8.0 * HOP_SAMPLES / SAMPLE_RATE_HZ
 GAIN_RANGE = (-14.0, 2.0)
 INITIAL_GAIN = -6.0
 
+#: Logit of the mix; at its ends one of the two is 35 dB down and gradients are still finite.
+MIX_RANGE = (-8.0, 8.0)
+
 #: Relative power below which a feature says nothing more (-90 dB).
 FEATURE_FLOOR = 1e-9
 
@@ -107,9 +110,7 @@ class Features(nn.Module):
         power = real * real + imaginary * imaginary
         return long, power @ self.short_bands, power.sum(-1, keepdim=True)
 
-    def forward(
-        self, powers: tuple[Tensor, Tensor, Tensor], level: Tensor, cutoff_hz: Tensor
-    ) -> Tensor:
+    def forward(self, powers: tuple[Tensor, Tensor, Tensor], level: Tensor, cutoff_hz: Tensor) -> Tensor:
         """Features [..., size]; *level* [..., 1] is the power they are relative to."""
         relative = torch.cat(powers, dim=-1) / (level + 1e-20)
         logarithm = 0.5 * torch.log10(relative + FEATURE_FLOOR) + 1.0
@@ -201,12 +202,12 @@ class Core(nn.Module):
         shapes += [layer.state_shape() for layer in self._streaming_layers()]
         return [torch.zeros(batch, *shape) for shape in shapes]
 
-    def _gains(self, hidden: Tensor, powers: tuple[Tensor, Tensor, Tensor], level: Tensor) -> list[Tensor]:
+    def _gains(self, hidden: Tensor, powers: tuple[Tensor, Tensor, Tensor], level: Tensor) -> tuple[Tensor, Tensor]:
         """Amplitude and mix [..., bands] from the last hidden layer."""
         logarithm, mix = self.leave(hidden).chunk(2, dim=-1)
         gate = powers[2] / (powers[2] + GATE_POWER)
         amplitude = torch.exp(logarithm.clamp(*GAIN_RANGE)) * (torch.sqrt(level) * gate)
-        return [amplitude, torch.sigmoid(mix)]
+        return amplitude, torch.sigmoid(mix.clamp(*MIX_RANGE))
 
     def forward(self, low: Tensor, cutoff_hz: Tensor) -> Tensor:
         """Low band [B, samples], a multiple of the hop, and cutoff [B, 1] -> high band in place, [B, samples].

@@ -65,9 +65,9 @@ class Gru(StreamingLayer):
         return frames + self.cell(frames)[0]
 
     def step(self, frame: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        cell = self.cell
-        given = functional.linear(frame, cell.weight_ih_l0, cell.bias_ih_l0)
-        remembered = functional.linear(state, cell.weight_hh_l0, cell.bias_hh_l0)
+        input_weights, state_weights, input_bias, state_bias = self.cell.parameters()
+        given = functional.linear(frame, input_weights, input_bias)
+        remembered = functional.linear(state, state_weights, state_bias)
         split = 2 * self.channels
         gates = torch.sigmoid(given[:, :split] + remembered[:, :split])
         reset, update = gates[:, : self.channels], gates[:, self.channels :]

@@ -27,7 +27,7 @@ CHUNK_SAMPLES = 5 * HOP_SAMPLES
 
 def sine_window(samples: int) -> NDArray[np.float64]:
     """Symmetric sine window; its square overlapped by half sums to one."""
-    return np.sin(np.pi * (np.arange(samples) + 0.5) / samples)
+    return np.asarray(np.sin(np.pi * (np.arange(samples) + 0.5) / samples), dtype=np.float64)
 
 
 def erb_number(frequency_hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
@@ -38,7 +38,7 @@ def erb_number(frequency_hz: NDArray[np.float64] | float) -> NDArray[np.float64]
 def erb_centres_hz(low_hz: float, high_hz: float, count: int) -> NDArray[np.float64]:
     """*count* frequencies from *low_hz* to *high_hz*, equally far apart in ERB number."""
     numbers = np.linspace(erb_number(low_hz), erb_number(high_hz), count)
-    return np.asarray((10.0 ** (numbers / 21.4) - 1.0) / 0.00437)
+    return np.asarray((10.0 ** (numbers / 21.4) - 1.0) / 0.00437, dtype=np.float64)
 
 
 def triangular_bands(centres_hz: NDArray[np.float64], bins_hz: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -52,7 +52,7 @@ def triangular_bands(centres_hz: NDArray[np.float64], bins_hz: NDArray[np.float6
 
 def bin_frequencies_hz(samples: int, first_bin: int, last_bin: int) -> NDArray[np.float64]:
     """Centres of the bins *first_bin*..*last_bin* (both included) of a transform of *samples*."""
-    return np.arange(first_bin, last_bin + 1) * (SAMPLE_RATE_HZ / samples)
+    return np.asarray(np.arange(first_bin, last_bin + 1) * (SAMPLE_RATE_HZ / samples), dtype=np.float64)
 
 
 def _phases(samples: int, first_bin: int, last_bin: int) -> NDArray[np.float64]:
@@ -72,15 +72,15 @@ class Analysis(nn.Module):
         phases = _phases(samples, first_bin, last_bin)
         scale = math.sqrt(2.0 / (samples * float(np.sum(window**2))))
         half = scale * window[: samples // 2, None]
-        self.half = samples // 2
+        self.fold_samples = samples // 2
         self.cosine: Tensor
         self.sine: Tensor
         self.register_buffer("cosine", torch.tensor(half * np.cos(phases), dtype=torch.float32), False)
         self.register_buffer("sine", torch.tensor(half * np.sin(phases), dtype=torch.float32), False)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        first = frames[..., : self.half]
-        mirrored = frames[..., self.half :].flip(-1)
+        first = frames[..., : self.fold_samples]
+        mirrored = frames[..., self.fold_samples :].flip(-1)
         return (first + mirrored) @ self.cosine, (first - mirrored) @ self.sine
 
 

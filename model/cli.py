@@ -1,0 +1,141 @@
+"""The commands that need torch: train, export, evaluate. The main command line mounts them lazily."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+app = typer.Typer(no_args_is_help=True, help="Train, evaluate and export networks.")
+
+DataFolder = Annotated[Path, typer.Option(help="folder of audio: with a manifest.csv, VCTK as it unpacks, or any")]
+JsonFile = Annotated[str | None, typer.Option("--json", help="write the result as JSON; - is standard output")]
+
+
+def _write_json(destination: str | None, content: object) -> None:
+    text = json.dumps(content, indent=2)
+    if destination == "-":
+        sys.stdout.write(text + "\n")
+    elif destination:
+        Path(destination).write_text(text + "\n")
+
+
+@app.command()
+def train(
+    data: DataFolder,
+    run: Annotated[Path, typer.Option(help="folder of this run; a checkpoint in it is resumed")] = Path("runs/default"),
+    config: Annotated[Path | None, typer.Option(help="TOML; without it the shipped recipe")] = None,
+    minutes: Annotated[float | None, typer.Option(help="budget in minutes, overrides the file's")] = None,
+    steps: Annotated[int | None, typer.Option(help="budget in steps, overrides the file's")] = None,
+    threads: Annotated[int, typer.Option(help="threads of torch")] = 1,
+) -> None:
+    """Train a network, or go on training the one in RUN."""
+    import torch
+
+    from .data.corpus import find_clips
+    from .data.mixture import Mixture
+    from .training.config import TrainConfig
+    from .training.trainer import Trainer
+
+    torch.set_num_threads(threads)
+    settings = TrainConfig.read(config) if config else TrainConfig()
+    if minutes is not None or steps is not None:
+        budget = settings.run.model_copy(update={"minutes": minutes, "steps": steps})
+        settings = settings.model_copy(update={"run": budget})
+    mixture = Mixture(
+        find_clips(data, "train"),
+        lossy_floor_hz=settings.data.lossy_floor_hz,
+        pcm_boost=settings.data.pcm_boost,
+        corpus_cap=settings.data.corpus_cap,
+    )
+    trainer = Trainer(settings, run)
+    console = Console(stderr=True)
+    console.print(f"{mixture.seconds / 60.0:.1f} minutes of {mixture.speakers} speakers, from step {trainer.step}")
+    columns = (
+        TextColumn("step {task.fields[step]}"),
+        BarColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}"),
+        TimeElapsedColumn(),
+        TextColumn("left {task.fields[left]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("training", total=1.0, step=trainer.step, loss=0.0, left="?")
+
+        def show(step: int, share: float, losses: dict[str, float]) -> None:
+            left_s = trainer.elapsed_s * (1.0 - share) / max(share, 1e-6)
+            left = f"{left_s / 60.0:.0f} min"
+            progress.update(bar, completed=share, step=step, loss=losses["total"], left=left)
+
+        trainer.train(mixture, show)
+    console.print(f"{trainer.checkpoint_path}: {trainer.step} steps in {trainer.elapsed_s / 60.0:.1f} minutes")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.pt of a run")],
+    output: Annotated[Path, typer.Argument(help="the ONNX file to write")],
+    name: Annotated[str, typer.Option(help="name of the model, in its metadata")] = "core",
+    licence: Annotated[str, typer.Option(help="licence of the weights, in the metadata")] = "undeclared",
+    trained_on: Annotated[str, typer.Option(help="sources of the data, in the metadata")] = "undeclared",
+    json_file: JsonFile = None,
+) -> None:
+    """Write a trained network as one file under the streaming contract, and check and time that file."""
+    from . import export as exporter
+    from .training.trainer import load_average
+
+    console = Console(stderr=True)
+    network = load_average(checkpoint)
+    exporter.write_onnx(network, output, exporter.metadata(name, licence, trained_on))
+    exporter.check(network, output)
+    cost = exporter.measure(network, output)
+    _write_json(json_file, cost.as_dict())
+    console.print(
+        f"{output}: {cost.file_kb:.0f} kB, {cost.parameters} parameters, "
+        f"{cost.network_mmac_per_s:.0f} MMAC/s for the network and {cost.signal_mmac_per_s:.0f} for transforms, "
+        f"{cost.hop_ms_p50:.3f} ms a hop (p99 {cost.hop_ms_p99:.3f})"
+    )
+
+
+@app.command()
+def evaluate(
+    data: DataFolder,
+    model: Annotated[Path | None, typer.Option(help="ONNX file; without it the shipped default")] = None,
+    rate: Annotated[list[int] | None, typer.Option(help="input rates in Hz; without it 8, 12, 16, 24 kHz")] = None,
+    visqol: Annotated[bool, typer.Option(help="score with ViSQOL too (slow)")] = True,
+    baseline: Annotated[bool, typer.Option(help="score the low band alone too")] = True,
+    json_file: JsonFile = None,
+) -> None:
+    """Score a model on the PCM clips of the test split in DATA, beside the low band alone."""
+    from rich.table import Table
+
+    from .data.corpus import find_clips
+    from .metrics import evaluation
+
+    path = model or Path(__file__).parent / "weights" / "default.onnx"
+    found = find_clips(data, "test")
+    clips = [clip for clip in found if not clip.lossy] or found
+    score = evaluation.make_visqol() if visqol else None
+    columns = [name.replace("_", " ") for name in evaluation.Scores.__dataclass_fields__]
+    table = Table("rate", "system", *columns, title=f"{len(clips)} clips")
+    results: list[dict[str, object]] = []
+    for rate_hz in rate or evaluation.RATES_HZ:
+        systems: dict[str, Path | None] = {"sinc": None} if baseline else {}
+        for system, file in {**systems, path.stem: path}.items():
+            scores = evaluation.as_dict(evaluation.evaluate_clips(clips, file, rate_hz, score))
+            results.append({"rate_hz": rate_hz, "system": system, **scores})
+            cells = ("-" if value is None else f"{value:.3f}" for value in scores.values())
+            table.add_row(str(rate_hz), system, *cells)
+    floor = evaluation.measure_floor(path)
+    _write_json(json_file, {"clips": len(clips), "scores": results, "floor": evaluation.as_dict(floor)})
+    console = Console(stderr=json_file == "-")
+    console.print(table)
+    console.print(f"high band: {floor.silence_dbfs:.0f} dBFS in silence, {floor.noise_dbfs:.0f} dBFS for noise at -50")
+
+
+if __name__ == "__main__":
+    app()

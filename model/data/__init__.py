@@ -1,0 +1,1 @@
+"""Speech for training and tests: where it lies, what it is worth, and how it is mixed."""

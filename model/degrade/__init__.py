@@ -1,0 +1,1 @@
+"""What happens to speech before it reaches us: low rates, filters, telephones, noise, level."""

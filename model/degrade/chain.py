@@ -1,0 +1,140 @@
+"""Random chains from full-band speech to what arrives, drawn as plain records and then applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal
+
+from .filters import (
+    SAMPLE_RATE_HZ,
+    Samples,
+    decimate,
+    fir_taps,
+    iir_sections,
+    tilt,
+    upsample,
+    zero_phase,
+)
+
+RATES_HZ = (8_000, 12_000, 16_000, 24_000)
+FAMILIES = ("butter", "cheby", "ellip", "bessel")
+
+#: Chances of the single events. Most speech arrives clean through a plain anti-alias filter.
+IIR_CHANCE = 0.25
+TELEPHONE_CHANCE = 0.15
+NARROWER_CHANCE = 0.15
+NOISE_CHANCE = 0.2
+TILT_CHANCE = 0.4
+SILENCE_CHANCE = 0.1
+STEP_CHANCE = 0.1
+COMPANDING_CHANCE = 0.1
+
+#: A detector reads the bandwidth of the content with some error.
+DETECTOR_ERROR = 0.03
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """One chain. *cutoff_hz* is what the network is told, *edge_hz* where the filter really falls."""
+
+    rate_hz: int
+    cutoff_hz: float
+    edge_hz: float
+    taps: int
+    family: str | None
+    order: int
+    telephone: bool
+    companded: bool
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Input at 48 kHz and what the output shall be, sample for sample in line."""
+
+    low: Samples
+    target: Samples
+    cutoff_hz: float
+
+
+def draw(generator: np.random.Generator) -> Degradation:
+    """A chain at random; every value is a function of *generator*."""
+    rate_hz = int(generator.choice(RATES_HZ))
+    cutoff_hz = rate_hz / 2
+    edge_hz = cutoff_hz * generator.uniform(0.90, 0.99)
+    telephone = rate_hz == 8_000 and generator.random() < TELEPHONE_CHANCE
+    if telephone:
+        edge_hz = 3_400.0
+        cutoff_hz = generator.uniform(3_400.0, 4_000.0)
+    elif generator.random() < NARROWER_CHANCE:
+        # Content narrower than its container, as when a 16 kHz stream carries a telephone call.
+        rate_hz = int(generator.choice([rate for rate in (*RATES_HZ, SAMPLE_RATE_HZ) if rate > rate_hz]))
+        cutoff_hz = generator.uniform(3_600.0, min(0.47 * rate_hz, 15_000.0))
+        edge_hz = cutoff_hz * generator.uniform(0.90, 0.99)
+        cutoff_hz *= generator.uniform(1.0 - DETECTOR_ERROR, 1.0 + DETECTOR_ERROR)
+    return Degradation(
+        rate_hz=rate_hz,
+        cutoff_hz=float(cutoff_hz),
+        edge_hz=float(edge_hz),
+        taps=2 * int(generator.integers(40, 150)) + 1,
+        family=str(generator.choice(FAMILIES)) if generator.random() < IIR_CHANCE else None,
+        order=int(generator.integers(3, 10)),
+        telephone=telephone,
+        companded=rate_hz == 8_000 and generator.random() < COMPANDING_CHANCE,
+    )
+
+
+def companded(samples: Samples) -> Samples:
+    """Through G.711's mu-law and back (the continuous law, 8 bits)."""
+    law = np.log1p(255.0 * np.minimum(np.abs(samples), 1.0)) / np.log(256.0)
+    coarse = np.round(law * 127.0) / 127.0
+    return np.asarray(np.sign(samples) * np.expm1(coarse * np.log(256.0)) / 255.0, dtype=np.float32)
+
+
+def apply(samples: Samples, chain: Degradation) -> Samples:
+    """Full-band samples at 48 kHz -> the low band, again at 48 kHz and in line."""
+    ratio = SAMPLE_RATE_HZ // chain.rate_hz
+    if chain.family is not None:
+        samples = zero_phase(samples, iir_sections(chain.family, chain.order, chain.edge_hz))
+    if chain.telephone:
+        samples = zero_phase(samples, signal.butter(4, 300.0, "high", fs=SAMPLE_RATE_HZ, output="sos"))
+    # After an analogue-like filter the sampler's own one sits at its usual place.
+    edge_hz = chain.edge_hz if chain.family is None else 0.97 * chain.rate_hz / 2
+    low = decimate(samples, fir_taps(chain.taps, edge_hz), ratio)
+    if chain.companded:
+        low = companded(low)
+    return upsample(low, chain.rate_hz)
+
+
+def _low_noise(generator: np.random.Generator, length: int, edge_hz: float) -> Samples:
+    """Stationary noise of a random colour that ends below *edge_hz*: it must not be extended."""
+    white = generator.standard_normal(length).astype(np.float32)
+    coloured = tilt(white, generator.uniform(-15.0, 15.0, 8))
+    return decimate(coloured, fir_taps(255, 0.8 * edge_hz), 1)
+
+
+def _rms(samples: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)) + 1e-12))
+
+
+def make_pair(samples: Samples, generator: np.random.Generator) -> Pair:
+    """A training pair from full-band *samples*: recording, level, noise, silence, then a chain."""
+    target = samples
+    if generator.random() < TILT_CHANCE:
+        target = tilt(target, generator.uniform(-6.0, 6.0, 6))
+    peak = float(np.max(np.abs(target))) + 1e-6
+    target = target * np.float32(10.0 ** (generator.uniform(-40.0, 0.0) / 20.0) / peak)
+    if generator.random() < STEP_CHANCE:
+        start = generator.integers(len(target))
+        target[start:] *= np.float32(10.0 ** (generator.uniform(-15.0, 0.0) / 20.0))
+    chain = draw(generator)
+    if generator.random() < SILENCE_CHANCE:
+        start = generator.integers(len(target))
+        target[start : start + generator.integers(len(target) // 2)] = 0.0
+    if generator.random() < NOISE_CHANCE:
+        noise = _low_noise(generator, len(target), chain.edge_hz)
+        snr_db = generator.uniform(5.0, 40.0)
+        target = target + noise * np.float32(_rms(target) / _rms(noise) * 10.0 ** (-snr_db / 20.0))
+    return Pair(apply(target, chain), np.asarray(target, dtype=np.float32), chain.cutoff_hz)

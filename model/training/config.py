@@ -1,0 +1,73 @@
+"""What a training run is told, checked when it is read."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkSection(_Section):
+    """Size of the network."""
+
+    channels: int = Field(default=128, ge=8)
+    dilations: tuple[int, ...] = (1, 2, 4)
+    gain_bands: int = Field(default=24, ge=8, le=64)
+
+
+class DataSection(_Section):
+    """How speech is mixed."""
+
+    lossy_floor_hz: float = Field(default=18_000.0, description="lossy clips that end lower are left out")
+    lossy_margin_hz: float = Field(default=1_000.0, description="a codec's edge is kept out of the loss")
+    pcm_boost: float = Field(default=3.0, gt=0.0, description="how much PCM weighs over lossy sources")
+    corpus_cap: float = Field(default=0.25, gt=0.0, le=1.0, description="largest share of one corpus")
+    segment_hops: int = Field(default=320, ge=32, description="length of a segment in hops of 4 ms")
+    batch: int = Field(default=16, ge=1)
+
+
+class LossSection(_Section):
+    """What is minimised."""
+
+    windows: tuple[int, ...] = (2048, 512, 128)
+    pause_weight: float = Field(default=0.3, ge=0.0)
+
+
+class RunSection(_Section):
+    """How long and how fast. The learning rate falls linearly to its end; one of the two budgets is due."""
+
+    steps: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0.0)
+    warmup_steps: int = Field(default=50, ge=0)
+    learning_rate: float = Field(default=2e-3, gt=0.0)
+    final_rate: float = Field(default=4e-5, gt=0.0)
+    weight_decay: float = Field(default=1e-2, ge=0.0)
+    gradient_limit: float = Field(default=1.0, gt=0.0)
+    averaging: float = Field(default=0.995, ge=0.0, lt=1.0, description="decay of the averaged weights")
+    checkpoint_minutes: float = Field(default=3.0, gt=0.0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _has_budget(self) -> RunSection:
+        if self.steps is None and self.minutes is None:
+            raise ValueError("a run needs a budget: steps or minutes")
+        return self
+
+
+class TrainConfig(_Section):
+    """All of it, as `configs/train/*.toml` writes it."""
+
+    network: NetworkSection = NetworkSection()
+    data: DataSection = DataSection()
+    loss: LossSection = LossSection()
+    run: RunSection = RunSection(minutes=60.0)
+
+    @classmethod
+    def read(cls, path: Path) -> TrainConfig:
+        """Read TOML; unknown keys and values out of range are refused."""
+        return cls.model_validate(tomllib.loads(path.read_text()))
