@@ -53,7 +53,7 @@ def high_level_errors_db(given: Spectrum, wanted: Spectrum, cutoff_hz: float) ->
 
 def low_band_snr_db(given: Samples, wanted: Samples, cutoff_hz: float) -> float:
     """Signal to error ratio below 0.9 of the cutoff, in dB."""
-    taps = signal.firwin(511, 0.9 * cutoff_hz, fs=SAMPLE_RATE_HZ)
+    taps = signal.firwin(511, 0.9 * cutoff_hz, window=("kaiser", 9.0), fs=SAMPLE_RATE_HZ)
     low_wanted = signal.fftconvolve(wanted.astype(np.float64), taps, mode="same")
     error = signal.fftconvolve(given.astype(np.float64) - wanted, taps, mode="same")
     return float(10.0 * np.log10((np.sum(low_wanted**2) + 1e-20) / (np.sum(error**2) + 1e-20)))

@@ -156,7 +156,7 @@ class Shaper(nn.Module):
     def forward(
         self, newest: Tensor, noise: tuple[Tensor, Tensor], gain: Tensor, mix: Tensor, cutoff_hz: Tensor
     ) -> Tensor:
-        """Newest window [..., WINDOW_SAMPLES] -> windowed frame of the high band, as long.
+        """Newest window [..., WINDOW_SAMPLES], relative to the level -> windowed frame of the high band.
 
         *gain* [..., bands] is the amplitude of a bin, *mix* [..., bands] the share of power (0..1) that the
         excitation gets, the noise getting the rest.
@@ -168,6 +168,11 @@ class Shaper(nn.Module):
         voiced = ((gain * torch.sqrt(mix / (power + 1e-14))) @ self.spread) * mask
         hiss = ((gain * torch.sqrt(1.0 - mix)) @ self.spread) * mask
         return self.synthesis(real * voiced + noise[0] * hiss, imaginary * voiced + noise[1] * hiss)
+
+
+def _newest(chunk: Tensor, level: Tensor) -> Tensor:
+    """Newest window of *chunk* at unit level: the non-linearity then does the same at any loudness."""
+    return chunk[..., -WINDOW_SAMPLES:] / torch.sqrt(level + 1e-12)
 
 
 class Core(nn.Module):
@@ -223,7 +228,7 @@ class Core(nn.Module):
             hidden = layer(hidden)
         gain, mix = self._gains(hidden, powers, level)
         noise = self.noise(chunks.shape[1])
-        return overlap_add(self.shaper(chunks[..., -WINDOW_SAMPLES:], noise, gain, mix, cutoff_hz))
+        return overlap_add(self.shaper(_newest(chunks, level), noise, gain, mix, cutoff_hz))
 
     def _enter(self, powers: tuple[Tensor, Tensor, Tensor], level: Tensor, cutoff_hz: Tensor) -> Tensor:
         features = self.features(powers, level, cutoff_hz)
@@ -241,4 +246,4 @@ class Core(nn.Module):
             hidden, layer_state = layer.step(hidden, layer_state)
             following.append(layer_state)
         gain, mix = self._gains(hidden, powers, level)
-        return self.shaper(chunk[..., -WINDOW_SAMPLES:], noise, gain, mix, cutoff_hz), following
+        return self.shaper(_newest(chunk, level), noise, gain, mix, cutoff_hz), following

@@ -57,7 +57,8 @@ def bin_frequencies_hz(samples: int, first_bin: int, last_bin: int) -> NDArray[n
 
 def _phases(samples: int, first_bin: int, last_bin: int) -> NDArray[np.float64]:
     time = np.arange(samples // 2) - (samples - 1) / 2
-    return 2.0 * math.pi / samples * time[:, None] * np.arange(first_bin, last_bin + 1)[None, :]
+    bins = np.arange(first_bin, last_bin + 1)
+    return np.asarray(2.0 * math.pi / samples * np.outer(time, bins), dtype=np.float64)
 
 
 class Analysis(nn.Module):

@@ -1,0 +1,1 @@
+"""Tests of networks, training, metrics and the shipped model."""

@@ -1,0 +1,78 @@
+"""Degradation keeps time and level, uses the host's resampler, and draws what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model.degrade.chain import FAMILIES, Degradation, apply, companded, draw, make_pair
+from model.degrade.filters import decimate, fir_taps, iir_sections, sinc_decimate, upsample, zero_phase
+from realtime import kernel
+
+from .speech import RATE_HZ, speech_like
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 12_000, 16_000, 24_000])
+def test_upsampling_is_the_hosts(rate_hz: int) -> None:
+    low = np.random.default_rng(0).standard_normal(rate_hz // 10).astype(np.float32)
+    assert np.allclose(upsample(low, rate_hz), kernel.upsample(low, rate_hz), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 12_000, 16_000, 24_000])
+@pytest.mark.parametrize("taps", [81, 193, 299])
+def test_down_and_up_keeps_a_tone_in_place(rate_hz: int, taps: int) -> None:
+    tone = np.sin(2 * np.pi * 1_000.0 * np.arange(RATE_HZ // 4) / RATE_HZ).astype(np.float32)
+    low = upsample(decimate(tone, fir_taps(taps, 0.45 * rate_hz), RATE_HZ // rate_hz), rate_hz)
+    inner = slice(2_000, -2_000)
+    assert len(low) == len(tone)
+    assert np.allclose(low[inner], tone[inner], atol=0.01)
+
+
+def test_protocol_filter_keeps_a_tone_in_place() -> None:
+    tone = np.sin(2 * np.pi * 1_000.0 * np.arange(RATE_HZ // 4) / RATE_HZ).astype(np.float32)
+    low = upsample(sinc_decimate(tone, 16_000), 16_000)
+    assert np.allclose(low[2_000:-2_000], tone[2_000:-2_000], atol=0.01)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_iir_filters_remove_the_high_band_without_delay(family: str) -> None:
+    sections = iir_sections(family, 6, 4_000.0)
+    time = np.arange(RATE_HZ // 4) / RATE_HZ
+    low, high = (np.sin(2 * np.pi * f * time).astype(np.float32) for f in (1_000.0, 12_000.0))
+    inner = slice(2_000, -2_000)
+    assert np.allclose(zero_phase(low, sections)[inner], low[inner], atol=0.15)
+    assert np.abs(zero_phase(high, sections)[inner]).max() < 0.01
+
+
+def test_telephone_band_leaves_out_the_lowest_octaves() -> None:
+    chain = Degradation(8_000, 3_600.0, 3_400.0, 193, None, 4, telephone=True, companded=False)
+    time = np.arange(RATE_HZ // 2) / RATE_HZ
+    rumble, voice = (np.sin(2 * np.pi * f * time).astype(np.float32) for f in (100.0, 1_000.0))
+    inner = slice(6_000, -6_000)
+    assert np.abs(apply(rumble, chain)[inner]).max() < 0.01
+    assert np.abs(apply(voice, chain)[inner]).max() > 0.95
+
+
+def test_companding_is_fine_near_zero_and_coarse_at_full_scale() -> None:
+    samples = np.linspace(-1.0, 1.0, 2_001, dtype=np.float32)
+    error = np.abs(companded(samples) - samples)
+    assert error[np.abs(samples) < 0.01].max() < 5e-4
+    assert error.max() < 0.03
+
+
+def test_chains_stay_in_range() -> None:
+    generator = np.random.default_rng(1)
+    for _ in range(300):
+        chain = draw(generator)
+        assert 3_400.0 <= chain.cutoff_hz <= 16_000.0
+        assert chain.edge_hz < 0.5 * chain.rate_hz
+        assert 81 <= chain.taps <= 299 and chain.taps % 2 == 1
+
+
+def test_pairs_depend_on_the_seed_alone() -> None:
+    speech = speech_like(0.4)
+    first, again, other = (make_pair(speech, np.random.default_rng(seed)) for seed in (3, 3, 4))
+    assert np.array_equal(first.low, again.low) and np.array_equal(first.target, again.target)
+    assert first.low.shape == first.target.shape == speech.shape
+    assert not np.array_equal(first.low, other.low)
+    assert np.array_equal(speech, speech_like(0.4)), "the recording itself is left alone"
