@@ -123,7 +123,7 @@ def open_writer(
         # mkstemp makes files that only their owner can read; a recording gets what any new file gets.
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
+        Path(name).chmod(0o666 & ~mask)
     except OSError as error:
         raise FullbandError(f"cannot write in {target.parent}: {error.strerror}") from None
     part = Path(name)

@@ -61,6 +61,8 @@ def convert(
 ) -> dict[str, Any]:
     """Convert one recording; gives the figures of the report. *advance* is called with seconds done."""
     audio = read(job.source)
+    if force and job.target.exists() and job.target.samefile(job.source):
+        raise FullbandError(f"{job.target} is the input itself, the same file: choose another name")
     if not 8_000 <= audio.rate_hz <= 96_000:
         raise FullbandError(f"{job.source} has {audio.rate_hz} Hz; rates from 8000 to 96000 Hz are taken")
     channels, frames = audio.samples.shape

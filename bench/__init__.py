@@ -1,0 +1,1 @@
+"""The latency harness: drives the host from outside and measures it."""

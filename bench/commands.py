@@ -1,0 +1,86 @@
+"""``fullband bench``: what is late, by how much, and whose fault it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from realtime.errors import FullbandError, nearest
+from realtime.paths import find_model
+from realtime.report import Report
+
+from . import engine as engine_bench
+from . import model as model_bench
+from .loads import LOADS
+
+bench = typer.Typer(
+    help="Measure latency and deadlines.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+_Json = Annotated[str | None, typer.Option("--json", help="Write figures as JSON; '-': standard output.")]
+
+
+@bench.command()
+def model(
+    names: Annotated[list[str] | None, typer.Argument(help="Shipped names or paths of .onnx files.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Audio to run through each.")] = 10.0,
+    batch: Annotated[bool, typer.Option(help="Also find how many streams one core holds.")] = True,
+    json_target: _Json = None,
+) -> None:
+    """Compute per hop of model files."""
+    report = Report(json_target)
+    rows = []
+    table = Table("model", "streams/core", "hop ms", "latency ms", "p50", "p99", "p99.9", "max ms", "RTF", "kB")
+    for name in names or ["default"]:
+        path = find_model(name)
+        if path is None:
+            raise FullbandError("'none' is no model to measure", exit_status=2)
+        row = model_bench.measure(path, seconds)
+        row["streams_per_core"] = model_bench.streams_per_core(path) if batch else None
+        rows.append(row)
+        shown = ("hop_ms", "latency_ms", "p50_ms", "p99_ms", "p999_ms", "max_ms", "rtf", "size_kb")
+        table.add_row(row["name"], str(row["streams_per_core"] or "–"), *(f"{row[key]:g}" for key in shown))
+    if json_target != "-":
+        report.console.print(table)
+    report.finish(rows[0] if len(rows) == 1 else rows)
+
+
+@bench.command()
+def engine(
+    model: Annotated[str, typer.Option(help="A shipped model or the path of an .onnx file.")] = "default",
+    block_frames: Annotated[int, typer.Option("--block", min=16, max=4096, help="Frames per callback.")] = 128,
+    guard_ms: Annotated[float, typer.Option("--guard", min=0.0, help="Delay held against late hops, in ms.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Length of each run.")] = 10.0,
+    loads: Annotated[list[str] | None, typer.Option("--load", help="Only these loads.")] = None,
+    json_target: _Json = None,
+) -> None:
+    """The whole host on the simulated device under load, beside a Python callback and the machine's own stalls."""
+    report = Report(json_target)
+    for name in loads or []:
+        if name not in LOADS:
+            near = ", ".join(nearest(name, list(LOADS)) or LOADS)
+            raise FullbandError(f"no load named '{name}'; there are: {near}", exit_status=2)
+    with report.console.status("") as status:
+        rows = engine_bench.run(find_model(model), block_frames, seconds, guard_ms, loads, status.update)
+    table = Table(
+        "load", "path", "blocks served", "late", "stall floor", "deadline misses", "dull s", "response ms p50 / p99"
+    )
+    for row in rows:
+        table.add_row(
+            row.load,
+            row.path,
+            f"{100 * row.blocks / row.blocks_due:.1f} %",
+            str(row.late_blocks),
+            str(row.stall_floor),
+            str(row.deadline_misses) if row.path == "native" else "–",
+            f"{row.dull_seconds:.2f}",
+            f"{row.response_p50_ms:.2f} / {row.response_p99_ms:.2f}" if row.path == "native" else "–",
+        )
+    if json_target != "-":
+        report.console.print(table)
+        report.say("late: after more than the device's two-block buffer; stall floor: the same of a thread that")
+        report.say("only sleeps, in the same seconds: what this machine does to anybody.")
+    report.finish({"block_frames": block_frames, "guard_ms": guard_ms, "rows": [asdict(row) for row in rows]})

@@ -1,0 +1,58 @@
+"""What keeps a Python process busy while audio is running in it."""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+def _gil_loop(stop: threading.Event) -> None:
+    """Pure Python: holds the GIL for a switch interval (5 ms) at a time."""
+    count = 0
+    while not stop.is_set():
+        for _ in range(10_000):
+            count += 1
+
+
+def _gil_call(stop: threading.Event) -> None:
+    """C calls of some 100 ms that hold the GIL throughout."""
+    numbers = [random.random() for _ in range(300_000)]
+    while not stop.is_set():
+        sorted(numbers)
+
+
+def _gc_storm(stop: threading.Event) -> None:
+    """Garbage in cycles, collected again and again."""
+    while not stop.is_set():
+        cycles: list[list[object]] = [[] for _ in range(30_000)]
+        for cycle in cycles:
+            cycle.append(cycle)
+        del cycles
+        gc.collect()
+
+
+LOADS: dict[str, Callable[[threading.Event], None] | None] = {
+    "idle": None,
+    "gil_loop": _gil_loop,
+    "gil_call": _gil_call,
+    "gc_storm": _gc_storm,
+}
+
+
+@contextmanager
+def load(name: str) -> Iterator[None]:
+    """Run the load *name* (a key of :data:`LOADS`) in a thread of this process."""
+    work = LOADS[name]
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(stop,), daemon=True) if work else None
+    if thread is not None:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        if thread is not None:
+            thread.join()
