@@ -16,9 +16,6 @@ from .corpus import SAMPLE_RATE_HZ, Clip, read_clip
 SPEED_RANGE = (0.85, 1.15)
 SPEED_CHANCE = 0.5
 
-#: Pause between clips that are joined to fill a segment.
-GAP_S = (0.0, 0.15)
-
 
 @dataclass(frozen=True)
 class Segment:
@@ -91,9 +88,8 @@ class Mixture:
             if len(part) > needed:
                 start = generator.integers(len(part) - needed + 1)
                 part = part[start : start + needed]
-            gap = int(generator.uniform(*GAP_S) * SAMPLE_RATE_HZ)
-            parts += [part, np.zeros(gap, np.float32)]
-            length += len(part) + gap
+            parts.append(part)
+            length += len(part)
             limit_hz = min(limit_hz, cutoff_hz)
         joined = np.concatenate(parts)[:needed]
         if speed != 1.0:

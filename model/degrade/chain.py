@@ -26,11 +26,14 @@ FAMILIES = ("butter", "cheby", "ellip", "bessel")
 IIR_CHANCE = 0.25
 TELEPHONE_CHANCE = 0.15
 NARROWER_CHANCE = 0.15
-NOISE_CHANCE = 0.2
+NOISE_CHANCE = 0.25
 TILT_CHANCE = 0.4
 SILENCE_CHANCE = 0.1
 STEP_CHANCE = 0.1
 COMPANDING_CHANCE = 0.1
+
+#: From noise with some speech in it to noise one hardly hears.
+NOISE_SNR_DB = (-5.0, 40.0)
 
 #: A detector reads the bandwidth of the content with some error.
 DETECTOR_ERROR = 0.03
@@ -135,6 +138,6 @@ def make_pair(samples: Samples, generator: np.random.Generator) -> Pair:
         target[start : start + generator.integers(len(target) // 2)] = 0.0
     if generator.random() < NOISE_CHANCE:
         noise = _low_noise(generator, len(target), chain.edge_hz)
-        snr_db = generator.uniform(5.0, 40.0)
+        snr_db = generator.uniform(*NOISE_SNR_DB)
         target = target + noise * np.float32(_rms(target) / _rms(noise) * 10.0 ** (-snr_db / 20.0))
     return Pair(apply(target, chain), np.asarray(target, dtype=np.float32), chain.cutoff_hz)

@@ -25,7 +25,8 @@ PAUSE_POWER = 1e-3
 #: Spacing of the bands in which envelopes are compared: fine enough for the gaps between formants.
 ENVELOPE_HZ = 375.0
 
-#: Vorbis and MP3 leave out bands for single frames: a target this empty teaches nothing.
+#: Vorbis and MP3 leave out bands for single frames, and the high band of pauses: a target this empty
+#: teaches nothing.
 HOLE_RMS = 1e-5
 
 
@@ -33,7 +34,7 @@ HOLE_RMS = 1e-5
 class Truth:
     """Targets [B, samples] and where they hold: above cutoff_hz [B, 1], below limit_hz [B, 1].
 
-    *lossy* [B, 1] is 1.0 where holes are a codec's and 0.0 where silence is silence.
+    *lossy* [B, 1] is 1.0 where holes and empty pauses are a codec's, 0.0 where silence is silence.
     """
 
     target: Tensor
@@ -92,13 +93,14 @@ class SpectralLoss(nn.Module):
 
         wanted, given = power(target), power(output)
         smooth_wanted, smooth_given = _smooth(wanted, bands), _smooth(given, bands)
-        hole = (smooth_wanted < HOLE_RMS**2 * noise_power).to(target.dtype) * truth.lossy.unsqueeze(-1)
+        loudness = wanted.mean(1, keepdim=True)
+        pause = loudness < PAUSE_POWER * loudness.mean(-1, keepdim=True)
+        empty = (smooth_wanted < HOLE_RMS**2 * noise_power) | pause
+        hole = empty.to(target.dtype) * truth.lossy.unsqueeze(-1)
         band_weight = inside(self.get_buffer(f"centres_hz_{size}")) * (1.0 - hole)
         bin_hole = hole[:, self.get_buffer(f"band_of_bin_{size}")]
         bin_weight = inside(self.get_buffer(f"bins_hz_{size}")) * (1.0 - bin_hole)
-        loudness = wanted.mean(1, keepdim=True)
-        pause = (loudness < PAUSE_POWER * loudness.mean(-1, keepdim=True)).to(target.dtype)
-        quiet = band_weight * pause
+        quiet = band_weight * pause.to(target.dtype)
         envelope = excess(smooth_given, smooth_wanted)
         return (
             _mean(excess(given, wanted).abs(), bin_weight),

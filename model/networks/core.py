@@ -41,8 +41,9 @@ CUTOFF_FADE_HZ = 1_000.0
 #: The high band rises between these fractions of the cutoff, where anti-alias filters fall.
 CROSSOVER = (0.93, 1.0)
 
-#: Mean square (-100 dBFS) at which the output has faded by half: silence stays silent.
-GATE_POWER = 1e-10
+#: Mean square (-120 dBFS, under the rounding noise of 16 bit) at which the output has faded by half:
+#: silence stays silent, the quietest pause still has its own high band.
+GATE_POWER = 1e-12
 
 #: The reference level falls by 8 dB a second: slower than syllables, faster than a change of talker.
 LEVEL_DECAY_DB = 8.0 * HOP_SAMPLES / SAMPLE_RATE_HZ
@@ -112,7 +113,7 @@ class Features(nn.Module):
 
     def forward(self, powers: tuple[Tensor, Tensor, Tensor], level: Tensor, cutoff_hz: Tensor) -> Tensor:
         """Features [..., size]; *level* [..., 1] is the power they are relative to."""
-        relative = torch.cat(powers, dim=-1) / (level + 1e-20)
+        relative = torch.cat(powers, dim=-1) / (level + 1e-14)
         logarithm = 0.5 * torch.log10(relative + FEATURE_FLOOR) + 1.0
         # What lies above the cutoff is an image, codec noise or nothing: the network shall not see it.
         inside = ((1.05 * cutoff_hz - self.short_centres_hz) / (0.1 * cutoff_hz)).clamp(0.0, 1.0)

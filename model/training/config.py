@@ -35,7 +35,7 @@ class LossSection(_Section):
     """What is minimised."""
 
     windows: tuple[int, ...] = (2048, 512, 128)
-    pause_weight: float = Field(default=0.3, ge=0.0)
+    pause_weight: float = Field(default=0.1, ge=0.0)
 
 
 class RunSection(_Section):
