@@ -52,8 +52,18 @@ class _LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+def _announce_compilation() -> None:
+    """The audio path is compiled while its modules are imported; say so before ten silent seconds."""
+    from .native import IS_CACHED
+
+    if not IS_CACHED and sys.stderr.isatty():
+        sys.stderr.write("compiling the audio path for this processor, once …\n")
+
+
 def _load(name: str) -> Any:
     module_name, help_text = COMMANDS[name]
+    if name in ("live", "file", "doctor", "bench"):
+        _announce_compilation()
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..audiofile import Audio, find_audio, open_writer, read
 from ..backends.wavfile import FileStream
+from ..bandwidth import recording_cutoff_hz
 from ..engine import EngineSettings
 from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
@@ -66,6 +67,8 @@ def convert(
     if not 8_000 <= audio.rate_hz <= 96_000:
         raise FullbandError(f"{job.source} has {audio.rate_hz} Hz; rates from 8000 to 96000 Hz are taken")
     channels, frames = audio.samples.shape
+    if settings.cutoff_hz is None:
+        settings = replace(settings, cutoff_hz=recording_cutoff_hz(audio.samples.mean(axis=0), audio.rate_hz))
     kept: list[NDArray[np.float32]] = []
     stream = FileStream(channels, audio.rate_hz, settings)
     try:
@@ -113,7 +116,7 @@ def file(
     model: Annotated[str, typer.Option(help="A shipped model, the path of an .onnx file, or 'none'.")] = "default",
     cutoff_hz: Annotated[
         float | None,
-        typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends, in Hz."),
+        typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends, in Hz; found by itself."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
     subtype: Annotated[str | None, typer.Option(help="Sample format as libsndfile names it: PCM_16, FLOAT …")] = None,
@@ -124,8 +127,8 @@ def file(
 ) -> None:
     """Make recordings full-band: 48 kHz, as long as the input to the sample, aligned with it.
 
-    Any format of libsndfile, any number of channels. The band below the cutoff (by default half the sample
-    rate of the file) is left as it is.
+    Any format of libsndfile, any number of channels. The band below the cutoff (found by
+    listening, at most half the sample rate of the file) is left as it is.
     """
     report = Report(json_target)
     settings = EngineSettings(find_model(model), cutoff_hz=cutoff_hz)
@@ -159,8 +162,10 @@ def file(
                 report.console.print(f"[red]{error}[/red]", soft_wrap=True)
     for result in results:
         cleaned = f", {result['cleaned_samples']} bad samples silenced" if result["cleaned_samples"] else ""
+        full = " (full: nothing to add)" if result["cutoff_hz"] >= 20_000 else ""
         report.say(
             f"{result['output']}: {result['seconds']:.2f} s, {result['input_rate_hz']} → {RATE_HZ} Hz, "
+            f"band to {result['cutoff_hz'] / 1000:g} kHz{full}, "
             f"{1 / max(result['rtf'], 1e-9):.0f} × real time{cleaned}"
         )
     report.finish(results[0] if len(jobs) == 1 else {"files": results, "failures": failures})

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from rich.live import Live
 
 from ..backends.base import Backend
 from ..backends.simulated import SimulatedDevice
+from ..bandwidth import BandwidthDetector
 from ..config import LiveSettings, load_live_settings
 from ..console import ViewState, budget_table, render, statistics_table
 from ..engine import Engine, EngineSettings
@@ -45,20 +46,25 @@ class BackendName(StrEnum):
 
 
 @dataclass
-class _Recorder:
-    """Keeps what is heard: to a file, and the last minute of before and after for the picture."""
+class _Listener:
+    """Looks on: keeps what is heard, to a file and for the picture, and finds the voice's bandwidth."""
 
     before: Tap
     after: Tap
     write: Callable[[NDArray[np.float32]], None] | None
-    kept_before: list[NDArray[np.float32]]
-    kept_after: list[NDArray[np.float32]]
+    engine: Engine
+    detector: BandwidthDetector | None
+    kept_before: list[NDArray[np.float32]] = field(default_factory=list)
+    kept_after: list[NDArray[np.float32]] = field(default_factory=list)
 
     def poll(self) -> None:
-        after = self.after.read()
+        before, after = self.before.read(), self.after.read()
+        if self.detector is not None:
+            nyquist_hz = self.engine.stream.capture_rate_hz / 2
+            self.engine.set_cutoff_hz(min(self.detector.push(before[0]), nyquist_hz))
         if self.write is not None and after.shape[1]:
             self.write(after)
-        for kept, block in ((self.kept_before, self.before.read()), (self.kept_after, after)):
+        for kept, block in ((self.kept_before, before), (self.kept_after, after)):
             kept.append(block[0])
             while sum(map(len, kept)) - len(kept[0]) > _PLOT_SECONDS * RATE_HZ:
                 kept.pop(0)
@@ -136,7 +142,7 @@ def _budget(engine: Engine, backend: Backend) -> LatencyBudget:
 
 
 def _watch(
-    engine: Engine, backend: Backend, recorder: _Recorder, report: Report, settings: LiveSettings, view: bool
+    engine: Engine, backend: Backend, listener: _Listener, report: Report, settings: LiveSettings, view: bool
 ) -> None:
     """Draw and record until the time is up, the source has ended, or Ctrl-C."""
     before, after = Meter(engine.low), Meter(engine.mix)
@@ -147,7 +153,7 @@ def _watch(
         if view:
             live = stack.enter_context(Live(console=report.console, auto_refresh=False, transient=True))
         while backend.active and (end is None or time.monotonic() < end):
-            recorder.poll()
+            listener.poll()
             if live is not None:
                 before.update()
                 after.update()
@@ -208,7 +214,8 @@ def run(settings: LiveSettings, report: Report, *, view: bool = True) -> dict[st
                 open_writer(record, RATE_HZ, engine.settings.lanes, force=force, keep_on_error=True)
             )
             write = writer.write
-        recorder = _Recorder(Tap(engine.low), Tap(engine.mix), write, [], [])
+        detector = BandwidthDetector() if settings.cutoff_hz is None else None
+        listener = _Listener(Tap(engine.low), Tap(engine.mix), write, engine, detector)
         gc.collect()
         gc.freeze()
         engine.start()
@@ -217,14 +224,14 @@ def run(settings: LiveSettings, report: Report, *, view: bool = True) -> dict[st
         result["first_audio_ms"] = round(_wait_for_audio(engine, backend), 1)
         ended_by_itself = True
         try:
-            _watch(engine, backend, recorder, report, settings, view)
+            _watch(engine, backend, listener, report, settings, view)
         except KeyboardInterrupt:
             ended_by_itself = False
         died = ended_by_itself and backend.name != "simulated" and not backend.active
         budget = _budget(engine, backend)
         backend.stop()
         engine.stop()
-        recorder.poll()
+        listener.poll()
         result |= {
             "backend": backend.name,
             "devices": backend.describe(),
@@ -238,12 +245,12 @@ def run(settings: LiveSettings, report: Report, *, view: bool = True) -> dict[st
             "device_xruns": getattr(backend, "xruns", 0),
             "statistics": engine.statistics().as_dict(),
             "record": str(record) if record else None,
-            "lost_recording_samples": recorder.after.lost_samples,
+            "lost_recording_samples": listener.after.lost_samples,
         }
         if plot is not None:
             from ..plot import spectrograms
 
-            before, after = np.concatenate(recorder.kept_before), np.concatenate(recorder.kept_after)
+            before, after = np.concatenate(listener.kept_before), np.concatenate(listener.kept_after)
             delay = min(engine.delay_samples, len(after))
             spectrograms(plot, before, after[delay:], backend.describe())
             result["plot"] = str(plot)
@@ -277,7 +284,8 @@ def live(
         float | None, typer.Option("--guard", min=0.0, max=200.0, help="Delay held against late hops, in ms.")
     ] = None,
     cutoff_hz: Annotated[
-        float | None, typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends, in Hz.")
+        float | None,
+        typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends; found by itself."),
     ] = None,
     bypass: Annotated[bool | None, typer.Option("--bypass/--no-bypass", help="Only pass the voice through.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after so long.")] = None,

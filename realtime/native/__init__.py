@@ -29,6 +29,9 @@ def _cache_folder() -> Path:
 
 numba.config.CACHE_DIR = os.environ.get("NUMBA_CACHE_DIR") or str(_cache_folder())
 
+#: False on the first run on this machine, and after an update: the code is then compiled, for some ten seconds.
+IS_CACHED = Path(numba.config.CACHE_DIR).is_dir()
+
 #: How every function of the data plane is compiled. The numpy error model makes division by zero give inf
 #: instead of raising, which would need the GIL.
 COMPILE: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "cache": True}
