@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from realtime.errors import FullbandError
+
 from .networks.core import Core
 from .networks.transforms import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from .stream import Stream, open_session
@@ -26,7 +28,7 @@ HOPS_PER_SECOND = SAMPLE_RATE_HZ // HOP_SAMPLES
 TOLERANCE = 1e-5
 
 
-class ExportError(RuntimeError):
+class ExportError(FullbandError):
     """The file written does not do what the network does."""
 
 

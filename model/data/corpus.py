@@ -13,6 +13,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from realtime.errors import FullbandError
+
 SAMPLE_RATE_HZ = 48_000
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"}
 
@@ -41,12 +43,12 @@ class Clip:
 def find_clips(folder: Path, split: str) -> list[Clip]:
     """All clips of *split* ("train" or "test") under *folder*; a plain folder serves as either."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder of audio")
+        raise FullbandError(f"{folder}: no such folder of audio")
     manifest = folder / "manifest.csv"
     clips = list(_listed(manifest) if manifest.exists() else _found(folder))
     chosen = [clip for clip in clips if clip.split in (split, "any")]
     if not chosen:
-        raise FileNotFoundError(f"{folder}: no audio for the split {split!r}")
+        raise FullbandError(f"{folder}: no audio for the split {split!r}")
     return chosen
 
 

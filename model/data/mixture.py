@@ -10,6 +10,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from realtime.errors import FullbandError
+
 from .corpus import SAMPLE_RATE_HZ, Clip, read_clip
 
 #: Playing speech up to 15 % faster or slower makes other talkers of it.
@@ -59,7 +61,7 @@ class Mixture:
         # starved the bands below as well.
         usable = [clip for clip in clips if not clip.lossy or (clip.cutoff_hz or 0.0) >= lossy_floor_hz]
         if not usable:
-            raise ValueError("no clip reaches high enough to learn a high band from")
+            raise FullbandError("no clip reaches high enough to learn a high band from")
         self._shares = corpus_shares(usable, pcm_boost, corpus_cap)
         self._clips: dict[str, dict[str, list[Clip]]] = defaultdict(lambda: defaultdict(list))
         for clip in usable:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from realtime.errors import FullbandError
 
 
 class _Section(BaseModel):
@@ -69,5 +71,12 @@ class TrainConfig(_Section):
 
     @classmethod
     def read(cls, path: Path) -> TrainConfig:
-        """Read TOML; unknown keys and values out of range are refused."""
-        return cls.model_validate(tomllib.loads(path.read_text()))
+        """Read TOML; unknown keys and values out of range are refused with the first one named."""
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text()))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise FullbandError(f"{path}: {key}: {first['msg']}", exit_status=2) from None
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise FullbandError(f"{path}: {error}", exit_status=2) from None

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from realtime.errors import FullbandError
+
 from ..data.mixture import Mixture
 from ..losses.spectral import SpectralLoss
 from ..networks.core import Core, CoreConfig
@@ -162,6 +164,8 @@ class Trainer:
 
 def load_average(path: Path) -> Core:
     """The averaged network of a checkpoint, in evaluation mode."""
+    if not path.is_file():
+        raise FullbandError(f"{path}: no such checkpoint; `train` writes one")
     content = torch.load(path, weights_only=True)
     network = build_network(TrainConfig.model_validate(content["config"]))
     network.load_state_dict(content["average"])

@@ -12,6 +12,7 @@ from scipy import signal
 from model.data.corpus import Clip, find_clips, measure_cutoff_hz, read_clip
 from model.data.mixture import Mixture, corpus_shares
 from model.degrade.filters import decimate
+from realtime.errors import FullbandError
 
 from .speech import RATE_HZ, speech_like, write_corpus
 
@@ -53,7 +54,7 @@ def test_vctk_holds_its_test_speakers_out(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(FullbandError, match="nowhere"):
         find_clips(tmp_path / "nowhere", "train")
 
 
@@ -99,5 +100,5 @@ def test_segments_are_full_and_depend_on_the_seed_alone(tmp_path: Path) -> None:
 
 
 def test_lossy_clips_that_end_low_are_left_out() -> None:
-    with pytest.raises(ValueError, match="high band"):
+    with pytest.raises(FullbandError, match="high band"):
         Mixture([clip("a", 1.0)], lossy_floor_hz=21_000.0, pcm_boost=1.0, corpus_cap=1.0)

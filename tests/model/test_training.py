@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 
 from model.data.corpus import find_clips
 from model.data.mixture import Mixture
 from model.losses.spectral import SpectralLoss, Truth
 from model.training.config import TrainConfig
 from model.training.trainer import LOG_STEPS, Trainer, load_average
+from realtime.errors import FullbandError
 
 from .speech import RATE_HZ, speech_like, write_corpus
 
@@ -91,11 +91,20 @@ def test_the_shipped_recipe_is_the_default_one() -> None:
     assert shipped == TrainConfig()
 
 
-@pytest.mark.parametrize("text", ["[run]\nseed = 1", "[run]\nsteps = 0", "[network]\nchannel = 3"])
-def test_a_wrong_configuration_is_refused(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[run]\nseed = 1", "run"),
+        ("[run]\nsteps = 0", "run.steps"),
+        ("[network]\nchannel = 3", "network.channel"),
+        ("[network", "wrong.toml"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_in_one_line(text: str, key: str, tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text(text)
-    with pytest.raises(ValidationError):
+    with pytest.raises(FullbandError, match=key) as refusal:
         TrainConfig.read(tmp_path / "wrong.toml")
+    assert "\n" not in str(refusal.value)
 
 
 def truth(target: torch.Tensor, limit_hz: float = 24_000.0, lossy: float = 0.0) -> Truth:
