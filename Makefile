@@ -8,10 +8,10 @@ ARGS   ?=
 
 .PHONY: live test lint bench install portaudio clean
 
-live: $(VENV)/.live portaudio
+live: portaudio $(VENV)/.live
 	@$(BIN)/fullband live $(ARGS)
 
-test: $(VENV)/.dev portaudio lint
+test: portaudio $(VENV)/.dev lint
 	@$(BIN)/python -m pytest -m "not slow and not server" $(ARGS)
 	@$(BIN)/python -m pytest -m "slow or server" $(ARGS)
 
@@ -27,7 +27,7 @@ install: $(VENV)/.live
 
 $(BIN)/python:
 	@echo "making $(VENV) …"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # A stamp is newer than what it was made from, so a second `make` starts at once.
 $(VENV)/.live: pyproject.toml | $(BIN)/python
@@ -39,11 +39,14 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "installing fullband with what its tests and its training need …"
 	@$(PIP) install torch==2.13.0
 	@$(PIP) install -e ".[train,dev]"
+	@$(PIP) install -e ".[pyaudio]" >/dev/null 2>&1 \
+	  || echo "PyAudio cannot be built (it needs portaudio19-dev and a C compiler): its backend is not tested"
 	@touch $@ $(VENV)/.live
 
 # The library of the sound devices. Without it fullband runs on the simulated device.
+# Debian keeps ldconfig off the path of all but root.
 portaudio:
-	@if ! ldconfig -p 2>/dev/null | grep -q libportaudio && [ "$$(uname)" = Linux ]; then \
+	@if [ "$$(uname)" = Linux ] && ! PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -q libportaudio; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing PortAudio …"; \
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libportaudio2; } >/dev/null 2>&1 \
