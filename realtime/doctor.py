@@ -7,6 +7,7 @@ import platform
 import resource
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +92,15 @@ def _memory_lock() -> Check:
 
 
 def _compiled_code() -> Check:
-    folder = str(numba.config.CACHE_DIR)
-    return Check("compiled code", "ok", f"numba {numba.__version__}, kept in {folder}")
+    folder = Path(numba.config.CACHE_DIR)
+    version = f"numba {numba.__version__}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        remedy = "set XDG_CACHE_HOME to a folder that can be written; until then a start may compile anew"
+        return Check("compiled code", "warn", f"{version}, cannot be kept in {folder}: {error.strerror}", remedy)
+    return Check("compiled code", "ok", f"{version}, kept in {folder}")
 
 
 def _onnx_runtime() -> Check:

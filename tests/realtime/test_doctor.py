@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -53,6 +56,16 @@ def test_the_shipped_model_runs_here() -> None:
 def test_a_model_that_is_not_there_is_named() -> None:
     with pytest.raises(FullbandError, match=r"no model named 'defualt'.*default"):
         compute_per_hop("defualt")
+
+
+def test_a_folder_that_cannot_keep_compiled_code_is_named() -> None:
+    # In a child, as the folder is chosen on import. Not even root can write in /proc.
+    code = "from realtime.doctor import _compiled_code as c; print(c().state, c().value)"
+    env = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    env |= {"XDG_CACHE_HOME": "/proc/nowhere"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("warn")
+    assert "cannot be kept in /proc/nowhere" in done.stdout
 
 
 @pytest.mark.parametrize(
