@@ -31,9 +31,14 @@ class Device:
     low_output_latency_ms: float
 
     @property
+    def system(self) -> str:
+        """Its host API, as short as people say it: ``JACK``."""
+        return _SHORT.get(self.hostapi, self.hostapi)
+
+    @property
     def label(self) -> str:
         """How to name it: ``JACK: FakeMic``."""
-        return f"{_SHORT.get(self.hostapi, self.hostapi)}: {self.name}"
+        return f"{self.system}: {self.name}"
 
 
 def import_sounddevice() -> Any:
@@ -90,6 +95,13 @@ def find(name: str | None, kind: Literal["input", "output"]) -> Device:
     return _choose(name, kind, usable)
 
 
+def _confined(wanted: str, usable: list[Device]) -> tuple[list[Device], str]:
+    """The devices of the system that *wanted* begins with, and the rest of it; all when it names none."""
+    system, colon, rest = (part.strip() for part in wanted.partition(":"))
+    among = [d for d in usable if system in (d.system.lower(), d.hostapi.lower())]
+    return (among, rest) if colon and rest and among else (usable, wanted)
+
+
 def _choose(name: str, kind: str, usable: list[Device]) -> Device:
     if name.strip().isdigit():
         found = [d for d in usable if d.index == int(name)]
@@ -97,8 +109,10 @@ def _choose(name: str, kind: str, usable: list[Device]) -> Device:
         wanted = name.lower().strip()
         found = [d for d in usable if wanted in (d.name.lower(), d.label.lower())]
         if not found:
-            words = wanted.replace(":", " ").split()
-            found = [d for d in usable if all(word in d.label.lower() for word in words)]
+            among, text = _confined(wanted, usable)
+            found = [d for d in among if text == d.name.lower()] or [
+                d for d in among if all(word in d.label.lower() for word in text.replace(":", " ").split())
+            ]
     if len(found) == 1:
         return found[0]
     if found:

@@ -21,10 +21,11 @@ def devices(
     report = Report(json_target)
     found = list_devices()
     defaults = {default_index("input"), default_index("output")} if found else set()
-    table = Table("", "device", "in", "out", "rate", "low latency in / out")
+    table = Table("", "#", "device", "in", "out", "rate", "low latency in / out")
     for device in found:
         table.add_row(
             "*" if device.index in defaults else "",
+            str(device.index),
             device.label,
             str(device.max_input_channels or "–"),
             str(device.max_output_channels or "–"),
