@@ -34,9 +34,13 @@ def read(path: Path) -> Audio:
     Samples that are not finite become silence and are counted. Raises :class:`FullbandError` for a file that
     is missing, is no audio, or holds none.
     """
-    if not path.exists():
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except OSError as error:
+        raise FullbandError(f"{path} cannot be read: {error.strerror}") from None
+    if not exists:
         raise FullbandError(f"no such file: {path}")
-    if path.is_dir():
+    if is_folder:
         raise FullbandError(f"{path} is a folder, not a recording")
     try:
         data, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
@@ -111,14 +115,19 @@ def open_writer(
     *keep_on_error* (a live recording) what was written so far is kept.
     """
     container, chosen = _format(target, subtype)
-    if target.is_dir():
+    try:
+        exists, is_folder = target.exists(), target.is_dir()
+    except OSError as error:
+        raise FullbandError(f"cannot write {target}: {error.strerror}") from None
+    if is_folder:
         raise FullbandError(f"{target} is a folder: give the name of a file")
-    if target.exists() and not force:
+    if exists and not force:
         raise FullbandError(f"{target} exists: choose another name, or overwrite it with --force")
     if not target.parent.is_dir():
         raise FullbandError(f"cannot write {target}: there is no folder {target.parent}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        # Short whatever the target's name: one that just fits must not fail for its temporary name.
+        handle, name = tempfile.mkstemp(prefix=".fullband-", suffix=".part", dir=target.parent)
         os.close(handle)
         # mkstemp makes files that only their owner can read; a recording gets what any new file gets.
         mask = os.umask(0)

@@ -88,6 +88,16 @@ def test_refusals_leave_nothing_behind(tmp_path: Path, name: str, settings: dict
     assert (tmp_path / "kept.wav").read_bytes() == kept
 
 
+def test_the_longest_name_is_written_and_a_longer_one_is_refused(tmp_path: Path) -> None:
+    longest = tmp_path / ("a" * 251 + ".wav")
+    _write(longest)
+    assert read(longest).samples.shape == TONE.shape
+    for act in (_write, read):
+        with pytest.raises(FullbandError, match=r"name too long|no such file"):
+            act(tmp_path / ("a" * 252 + ".wav"))
+    assert list(tmp_path.iterdir()) == [longest]
+
+
 def test_a_folder_that_cannot_be_written_is_named() -> None:
     with pytest.raises(FullbandError, match="cannot write in /proc"):
         _write(Path("/proc/a.wav"))
