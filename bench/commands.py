@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.table import Table
 
 from realtime.errors import FullbandError, nearest
@@ -15,6 +16,7 @@ from realtime.report import Report
 from . import engine as engine_bench
 from . import model as model_bench
 from .loads import LOADS
+from .machine import machine
 
 bench = typer.Typer(
     help="Measure latency and deadlines.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -33,7 +35,8 @@ def model(
     """Compute per hop of model files."""
     report = Report(json_target)
     rows = []
-    table = Table("model", "streams/core", "hop ms", "latency ms", "p50", "p99", "p99.9", "max ms", "RTF", "kB")
+    headings = ("model", "streams/core", "hop ms", "latency ms", "p50", "p99", "p99.9", "max ms", "RTF", "kB")
+    table = Table(*headings, box=box.SIMPLE, padding=(0, 0))
     for name in names or ["default"]:
         path = find_model(name)
         if path is None:
@@ -45,7 +48,7 @@ def model(
         table.add_row(row["name"], str(row["streams_per_core"] or "–"), *(f"{row[key]:g}" for key in shown))
     if json_target != "-":
         report.console.print(table)
-    report.finish(rows[0] if len(rows) == 1 else rows)
+    report.finish({**rows[0], "machine": machine()} if len(rows) == 1 else {"machine": machine(), "models": rows})
 
 
 @bench.command()
@@ -65,9 +68,8 @@ def engine(
             raise FullbandError(f"no load named '{name}'; there are: {near}", exit_status=2)
     with report.console.status("") as status:
         rows = engine_bench.run(find_model(model), block_frames, seconds, guard_ms, loads, status.update)
-    table = Table(
-        "load", "path", "blocks served", "late", "stall floor", "deadline misses", "dull s", "response ms p50 / p99"
-    )
+    headings = ("load", "path", "served", "late", "floor", "misses", "dull s", "response ms")
+    table = Table(*headings, box=box.SIMPLE, padding=(0, 1, 0, 0))
     for row in rows:
         table.add_row(
             row.load,
@@ -81,6 +83,12 @@ def engine(
         )
     if json_target != "-":
         report.console.print(table)
-        report.say("late: after more than the device's two-block buffer; stall floor: the same of a thread that")
-        report.say("only sleeps, in the same seconds: what this machine does to anybody.")
-    report.finish({"block_frames": block_frames, "guard_ms": guard_ms, "rows": [asdict(row) for row in rows]})
+        report.say(
+            "served: share of the device's blocks that were called for in time; late: blocks after more than the"
+        )
+        report.say(
+            "device's two-block buffer; floor: the same of a thread that only sleeps, in the same seconds, which is"
+        )
+        report.say("what this machine does to anybody; misses: hops whose high band came late; response: p50 / p99.")
+    settings = {"model": model, "block_frames": block_frames, "guard_ms": guard_ms, "seconds": seconds}
+    report.finish({"machine": machine(), "settings": settings, "rows": [asdict(row) for row in rows]})

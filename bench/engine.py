@@ -130,6 +130,7 @@ def run(
 ) -> list[Row]:
     """All *loads* by both paths."""
     rows = []
+    measure("python_callback", "idle", model, block_frames, 0.1, guard_ms)  # what it compiles, it compiles here
     for name in loads or list(LOADS):
         for path in ("native", "python_callback"):
             if progress is not None:

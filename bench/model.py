@@ -21,7 +21,7 @@ def measure(model: Path, seconds: float = 10.0, streams: int = 1, cutoff_hz: flo
         stream.push((0.1 * noise).astype(np.float32))
         s = stream.statistics()
         return {
-            "model": str(model),
+            "model": model.name,
             "name": contract.name,
             "streams": streams,
             "hop_ms": contract.hop_ms,

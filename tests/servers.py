@@ -147,7 +147,8 @@ def _daemons(kind: str) -> Iterator[_Daemons]:
         "XDG_RUNTIME_DIR": str(runtime),
         "XDG_CONFIG_HOME": str(folder / ".config"),
         "XDG_STATE_HOME": str(folder / ".state"),
-        "XDG_CACHE_HOME": str(folder / ".cache"),
+        # Shared on purpose: the host keeps its compiled code there, which takes long to make.
+        "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
         "JACK_NO_START_SERVER": "1",
         "JACK_NO_AUDIO_RESERVATION": "1",
     }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Engine, StreamFormat
+from ..engine import ENGINE_PRIORITY, Engine, StreamFormat
 from ..native.device import DEVICE, device_thread
 from ..native.histogram import BUCKETS
 from ..native.memory import aligned_zeros
@@ -16,6 +16,9 @@ from ..native.system import NativeThread
 
 #: Blocks a usual driver holds ready; it rides out a stall of as many.
 BUFFERED_BLOCKS = 2
+
+#: Audio servers call back from a real-time thread, above the engine's; so does this one where it is allowed.
+DEVICE_PRIORITY = ENGINE_PRIORITY + 5
 
 
 class SimulatedDevice:
@@ -79,7 +82,7 @@ class SimulatedDevice:
         self.record["capture_callback"] = capture
         self.record["playback_callback"] = playback
         self.record["user"] = user
-        self._thread = NativeThread(device_thread.address, int(self._record.ctypes.data), 0)
+        self._thread = NativeThread(device_thread.address, int(self._record.ctypes.data), DEVICE_PRIORITY)
 
     def stop(self) -> None:
         self.record["stop"] = 1

@@ -1,0 +1,219 @@
+"""The live host on real audio servers: what it reports is what is measured from outside.
+
+A client of the server plays into the host and records what comes out of it, on one clock, in the manner of
+a person on a call; the same is done with a client in the host's place that only copies. The difference is
+the host.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from realtime.paths import VOICE_CLIP
+from tests import servers
+from tests.loopback import delays_samples
+from tests.servers import RATE_HZ, Server
+
+WINDOW = RATE_HZ // 10
+MAX_DELAY = RATE_HZ // 4
+
+#: A host that has to be compiled first, on a busy machine, takes its time.
+_START_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Route:
+    """Names of devices: what the host opens, and what a client opens to speak and to listen to it."""
+
+    host_input: str
+    host_output: str
+    feed: str
+    listen: str
+
+
+ROUTES = {
+    "pipewire": Route("JACK: FakeMic", "JACK: FakeSpeaker", "JACK: FakeMic", "JACK: FakeSpeaker"),
+    # JACK's dummy driver hears nothing of what it is given; the host's own ports are a device to other clients.
+    "jack": Route("JACK: system", "JACK: system", "JACK: PortAudio", "JACK: PortAudio"),
+}
+
+
+@contextmanager
+def _started(name: str, quantum: int) -> Iterator[Server]:
+    reason = servers.missing(name)
+    if reason is not None:
+        pytest.skip(reason)
+    with servers.pipewire(quantum) if name == "pipewire" else servers.jack(quantum) as server:
+        yield server
+
+
+def _connected(server: Server) -> bool:
+    """Whether a client of PortAudio has been connected to the devices, both ways."""
+    if server.name == "pipewire":
+        links = server.run(["pw-link", "--links"]).stdout
+        return "|-> PortAudio:in_0" in links and "|<- PortAudio:out_0" in links
+    links = server.run(["jack_lsp", "--connections"]).stdout
+    return "   PortAudio:in_0" in links and "   PortAudio:out_0" in links
+
+
+@contextmanager
+def _client(server: Server, command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """*command* in Python, as a client of *server* that has connected itself; gone at the end."""
+    log = server.folder / "client.stderr"
+    with open(log, "w") as errors:
+        process = subprocess.Popen(
+            server.wrap([sys.executable, *command]),
+            env=server.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        # Every look is a client of the server itself, which has to be let in and out.
+        servers.poll(
+            lambda: process.poll() is not None or _connected(server), "the host's ports", _START_SECONDS, every=0.3
+        )
+        assert process.poll() is None, log.read_text()
+        yield process
+        if process.poll() is None:
+            # JACK takes a client's sudden death badly; one that closes its stream goes in peace.
+            process.communicate(timeout=60.0)
+    finally:
+        servers.stop_group(process)
+
+
+def _exchange(server: Server, route: Route, sent: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What is heard while *sent* is played, on one clock."""
+    played, recorded = server.folder / "sent.wav", server.folder / "heard.wav"
+    soundfile.write(played, sent, RATE_HZ, subtype="FLOAT")
+    names = ["--feed", route.feed, "--listen", route.listen, "--wav", str(played), "--out", str(recorded)]
+    done = server.run([sys.executable, "-m", "tests.loopback", *names], timeout=120.0)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{server.logs()}"
+    heard: NDArray[np.float32] = soundfile.read(recorded, dtype="float32")[0]
+    return heard
+
+
+def _through_nothing(server: Server, route: Route, sent: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What is heard through a client that only copies its input to its output."""
+    names = ["--listen", route.host_input, "--feed", route.host_output, "--block", str(server.quantum)]
+    with _client(server, ["-m", "tests.loopback", "--through", *names]):
+        return _exchange(server, route, sent)
+
+
+def _through_host(
+    server: Server, route: Route, sent: NDArray[np.float32], model: str, *options: str
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """What is heard through ``fullband live``, and its report."""
+    command = ["-c", "from realtime.cli import main; main()", "live", "--backend", "portaudio"]
+    command += ["--input", route.host_input, "--output", route.host_output, "--block", str(server.quantum)]
+    command += ["--model", model, *options, "--plain", "--json", "-"]
+    with _client(server, command) as process:
+        heard = _exchange(server, route, sent)
+        process.send_signal(signal.SIGINT)
+        text, _ = process.communicate(timeout=60.0)
+        assert process.returncode == 0, (server.folder / "client.stderr").read_text()
+    return heard, json.loads(text)
+
+
+def _constant_delay(sent: NDArray[np.float32], heard: NDArray[np.float32], confidence: float) -> float:
+    """Delay in samples; fails unless four windows in five agree on it to a sample.
+
+    The machine may stall for longer than the server's buffers; that moves the windows it hits, not the rest.
+    """
+    found = np.array(delays_samples(sent, heard, WINDOW, WINDOW, MAX_DELAY))
+    spoken = np.array([np.sqrt(np.mean(sent[k * WINDOW : (k + 1) * WINDOW] ** 2)) > 1e-3 for k in range(len(found))])
+    delays = found[spoken, 0]
+    median = float(np.median(delays))
+    steady = np.abs(delays - median) <= 1.0
+    assert steady.mean() >= 0.8, f"delays wander: {np.round(delays, 1)}"
+    assert float(np.median(found[spoken, 1])) >= confidence
+    return median
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("name", "quantum"), [("pipewire", 256), ("pipewire", 128), ("jack", 128)])
+def test_measured_latency_is_the_reported_one(name: str, quantum: int, identity: Path) -> None:
+    sent = (np.random.default_rng(1).standard_normal(3 * RATE_HZ) * 0.1).astype(np.float32)
+    route = ROUTES[name]
+    with _started(name, quantum) as server:
+        bare = _constant_delay(sent, _through_nothing(server, route, sent), 0.99)
+        heard, report = _through_host(server, route, sent, str(identity))
+    measured = _constant_delay(sent, heard, 0.99)
+    host = report["latency"]["host_ms"] * RATE_HZ / 1000
+    print(
+        f"\n{name}, quantum {quantum}: measured {1000 * measured / RATE_HZ:.2f} ms, of it the server "
+        f"{1000 * bare / RATE_HZ:.2f} ms; host measured {1000 * (measured - bare) / RATE_HZ:.2f} ms, "
+        f"reported {report['latency']['host_ms']:.2f} ms"
+    )
+    # The server may order its clients in another way, a period more or less; the host is exact.
+    periods = round((measured - bare - host) / quantum)
+    assert abs(periods) <= 1
+    assert measured - bare - host - periods * quantum == pytest.approx(0.0, abs=1.0)
+    assert report["model"] == "identity"
+    assert report["statistics"]["resyncs"] == 0
+
+
+@pytest.mark.server
+def test_the_shipped_model_is_heard_above_the_band_of_the_voice() -> None:
+    voice, rate_hz = soundfile.read(VOICE_CLIP, dtype="float32")
+    narrow = soxr.resample(soxr.resample(voice, rate_hz, 8_000, "VHQ"), 8_000, RATE_HZ, "VHQ")[: 6 * RATE_HZ]
+    sent = narrow.astype(np.float32)
+    with _started("pipewire", 256) as server:
+        heard, report = _through_host(server, ROUTES["pipewire"], sent, "default", "--cutoff", "4000")
+    _constant_delay(sent, heard, 0.8)
+    sent_db, heard_db = _above_band_db(sent), _above_band_db(heard)
+    print(f"\nabove 4.5 kHz: {sent_db:.1f} dB of the voice sent, {heard_db:.1f} dB of the voice heard")
+    assert sent_db < -70.0
+    assert heard_db > -45.0
+    assert report["cutoff_hz"] == 4000.0
+
+
+def _above_band_db(signal_: NDArray[np.float32]) -> float:
+    """Energy above 4.5 kHz against all of it."""
+    power = np.abs(np.fft.rfft(signal_.astype(np.float64))) ** 2
+    edge = round(4500 * len(signal_) / RATE_HZ)
+    return float(10 * np.log10(power[edge:].sum() / power.sum()))
+
+
+def test_a_planted_delay_is_found_to_the_sample() -> None:
+    rng = np.random.default_rng(2)
+    sent = rng.standard_normal(RATE_HZ).astype(np.float32)
+    for planted in (0, 1, 777, 11_999):
+        heard = np.concatenate([np.zeros(planted, np.float32), 0.03 * sent])[: len(sent)]
+        heard += (0.003 * rng.standard_normal(len(heard))).astype(np.float32)
+        found = delays_samples(sent, heard, WINDOW, WINDOW, 12_000)
+        assert len(found) == (RATE_HZ - WINDOW - 12_000) // WINDOW + 1
+        assert all(abs(delay - planted) <= 1.0 and confidence > 0.9 for delay, confidence in found)
+
+
+def test_fractions_of_a_sample_are_found() -> None:
+    spectrum = np.fft.rfft(np.random.default_rng(3).standard_normal(RATE_HZ))
+    spectrum[RATE_HZ // 8 :] = 0.0
+    turn = np.exp(-2j * np.pi * np.arange(len(spectrum)) * 100.3 / RATE_HZ)
+    sent, heard = np.fft.irfft(spectrum), np.fft.irfft(spectrum * turn)
+    delays = [delay for delay, _ in delays_samples(sent, heard, WINDOW, WINDOW, 1000)]
+    assert np.median(delays) == pytest.approx(100.3, abs=0.1)
+
+
+def test_silence_and_strangers_have_no_confidence() -> None:
+    rng = np.random.default_rng(4)
+    sent = rng.standard_normal(RATE_HZ)
+    for heard in (np.zeros(RATE_HZ), rng.standard_normal(RATE_HZ)):
+        assert all(confidence < 0.2 for _, confidence in delays_samples(sent, heard, WINDOW, WINDOW, 2000))
+    assert delays_samples(np.zeros(RATE_HZ), sent, WINDOW, WINDOW, 2000)[0][1] == 0.0
