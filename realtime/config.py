@@ -25,8 +25,9 @@ class LiveSettings(BaseModel):
     output: str | None = None
     model: str = "default"
     rate_hz: int | None = Field(None, ge=8_000, le=96_000)
-    block_frames: int = Field(128, ge=16, le=4_096)
+    block_frames: int | None = Field(None, ge=16, le=4_096)
     guard_ms: float = Field(2.0, ge=0.0, le=200.0)
+    adaptive_guard: bool = True
     cutoff_hz: float | None = Field(None, ge=2_000.0, le=24_000.0)
     bypass: bool = False
     seconds: float | None = Field(None, ge=0.0)

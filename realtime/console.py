@@ -76,7 +76,7 @@ def budget_table(budget: LatencyBudget) -> Table:
     table.add_column(justify="left")
     table.add_column(justify="right")
     for name, value in budget.parts().items():
-        table.add_row(name, f"{value:.2f} ms", style="dim" if value == 0 else "")
+        table.add_row(name, "not reported" if value is None else f"{value:.2f} ms", style="" if value else "dim")
     table.add_row("total", f"{budget.total_ms:.2f} ms", style="bold")
     return table
 

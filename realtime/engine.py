@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,7 @@ class Engine:
     def __init__(self, stream: StreamFormat, settings: EngineSettings) -> None:
         self.stream = stream
         self.settings = settings
+        self.guard_ms = settings.guard_ms
         lanes = settings.lanes
         self.low = Ring(lanes, RING_SAMPLES)
         self.high = Ring(lanes, RING_SAMPLES)
@@ -186,12 +187,13 @@ class Engine:
         adaptation = least_delay_samples(plan) - resampler_in - network - resampler_out
         if stream.separate_clocks:
             adaptation += math.ceil(stream.block_samples)  # the two callbacks come at any distance from each other
-        guard = round(self.settings.guard_ms * RATE_HZ / 1000)
+        guard = round(self.guard_ms * RATE_HZ / 1000)
         return resampler_in, network, adaptation, guard, resampler_out
 
     def _set_delay(self) -> None:
         delay = sum(self._delays())
         block = math.ceil(self.stream.block_samples)
+        self._delay_asked = delay
         self.playback["cursor"] = -delay
         self.playback["delay"] = delay + block
         if self.stream.separate_clocks:
@@ -209,6 +211,27 @@ class Engine:
     def set_enabled(self, enabled: bool) -> None:
         """Fade the network's signal in or out. Takes effect at the next block, without a click."""
         self.playback["enabled"] = int(enabled)
+
+    def set_guard_ms(self, guard_ms: float) -> None:
+        """Hold another guard from the next block on, by a crossfade."""
+        self.guard_ms = guard_ms
+        self._move()
+
+    def set_block_frames(self, block_frames: int) -> None:
+        """Plan the delay for the blocks that the device really brings."""
+        self.stream = replace(self.stream, block_frames=block_frames)
+        self._move()
+
+    def _move(self) -> None:
+        """Ask playback for the delay of the present plan; what cannot be asked yet is asked with the next change."""
+        playback = self.playback
+        self.latency = self._budget()
+        move = self.delay_samples - self._delay_asked
+        if move == 0 or int(playback["moves"]) != int(playback["moves_done"]):
+            return
+        self._delay_asked += move
+        playback["move_samples"] = move
+        playback["moves"] += 1
 
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
         """Tell the network where the voice's own band ends."""

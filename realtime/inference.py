@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .native.histogram import BUCKETS
 from .native.memory import aligned_zeros
-from .native.network import NETWORK, run_hops_at
+from .native.network import NETWORK, NO_MARGIN, run_hops_at
 from .native.ring import Ring
 from .onnx.contract import RATE_HZ, Contract, read_contract
 from .onnx.runtime import api
@@ -125,6 +125,13 @@ class Inference:
         for counter in ("bad_chunks", "failed_runs", "skipped_hops"):
             record[counter] = 0
         record["next_end"] = self.contract.hop_samples
+        record["least_margin"] = NO_MARGIN
+
+    def take_least_margin(self) -> int | None:
+        """The least margin in samples since the last call; None when no hop was run."""
+        margin = int(self.record["least_margin"])
+        self.record["least_margin"] = NO_MARGIN
+        return None if margin == NO_MARGIN else margin
 
     def run_hops(self) -> None:
         """Run all hops that are complete, here and now, without the GIL."""

@@ -14,17 +14,17 @@ from .onnx.contract import RATE_HZ
 class LatencyBudget:
     """Every part of the delay from microphone to speaker, in milliseconds.
 
-    *capture_device* and *playback_device* are the devices' own buffers as their driver reports them; the
-    other parts are exact.
+    *capture_device* and *playback_device* are the devices' own buffers as their driver reports them, None where
+    it does not; the sums then lack them. The other parts are exact.
     """
 
-    capture_device_ms: float
+    capture_device_ms: float | None
     capture_resampler_ms: float
     network_ms: float
     block_ms: float
     guard_ms: float
     playback_resampler_ms: float
-    playback_device_ms: float
+    playback_device_ms: float | None
 
     @property
     def algorithmic_ms(self) -> float:
@@ -39,20 +39,20 @@ class LatencyBudget:
     @property
     def total_ms(self) -> float:
         """Host and both devices."""
-        return self.host_ms + self.capture_device_ms + self.playback_device_ms
+        return self.host_ms + (self.capture_device_ms or 0.0) + (self.playback_device_ms or 0.0)
 
-    def parts(self) -> dict[str, float]:
+    def parts(self) -> dict[str, float | None]:
         """Name and milliseconds of each part, in the order of the signal."""
         return {field.name.removesuffix("_ms").replace("_", " "): getattr(self, field.name) for field in fields(self)}
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, float | None]:
         """All parts and sums, for reports."""
         sums = {
             "algorithmic_ms": self.algorithmic_ms,
             "host_ms": self.host_ms,
             "total_ms": self.total_ms,
         }
-        return {key: round(value, 4) for key, value in {**asdict(self), **sums}.items()}
+        return {key: None if value is None else round(value, 4) for key, value in {**asdict(self), **sums}.items()}
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ class Backend(Protocol):
         """False once the stream has ended, by itself or by a fault."""
 
     @property
-    def device_latency_ms(self) -> tuple[float, float]:
-        """Capture and playback latency of the devices as their driver reports them."""
+    def device_latency_ms(self) -> tuple[float | None, float | None]:
+        """Capture and playback latency of the devices as their driver reports them; None where it does not."""
 
     def describe(self) -> str:
         """The devices, for people."""

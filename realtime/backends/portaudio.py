@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ..devices import Device, find, import_sounddevice
@@ -12,6 +11,9 @@ from ..errors import FullbandError
 #: Host APIs whose devices all follow one clock.
 _ONE_CLOCK_APIS = {"JACK Audio Connection Kit"}
 
+#: Where the device chooses its blocks, the delay is first planned for these; see Engine.set_block_frames.
+_PLANNED_BLOCK_FRAMES = 128
+
 #: Drivers are known to report wrapped-around nonsense (PipeWire's JACK library for one).
 _CREDIBLE_LATENCY_S = 5.0
 
@@ -20,7 +22,7 @@ class PortAudio:
     """Streams on the devices *capture* and *playback*, named by text (None: the default ones).
 
     *rate_hz* is asked of both devices; by default each runs at its own rate, or at the playback device's
-    where they share one stream.
+    where they share one stream. *block_frames* is asked too; by default the device has its own.
     """
 
     name = "portaudio"
@@ -31,13 +33,14 @@ class PortAudio:
         playback: str | None = None,
         *,
         rate_hz: int | None = None,
-        block_frames: int = 128,
+        block_frames: int | None = None,
         latency: str | float = "low",
     ) -> None:
         self._sounddevice = import_sounddevice()
         self.capture_device: Device = find(capture, "input")
         self.playback_device: Device = find(playback, "output")
         self._latency = latency
+        self._block_frames = block_frames or 0  # 0: as the device has it, which needs no adaptation in PortAudio
         self._streams: list[Any] = []
         one_clock = self._one_clock()
         playback_rate_hz = rate_hz or round(self.playback_device.default_rate_hz)
@@ -45,7 +48,7 @@ class PortAudio:
         self.stream = StreamFormat(
             capture_rate_hz,
             playback_rate_hz,
-            block_frames,
+            block_frames or _PLANNED_BLOCK_FRAMES,
             capture_channels=1,
             playback_channels=min(2, self.playback_device.max_output_channels),
             separate_clocks=not one_clock,
@@ -80,7 +83,7 @@ class PortAudio:
         try:
             return self._sounddevice._StreamBase(
                 kind=kind,
-                blocksize=self.stream.block_frames,
+                blocksize=self._block_frames,
                 dtype="float32",
                 latency=self._latency,
                 callback=ffi.cast("PaStreamCallback*", address),
@@ -139,15 +142,13 @@ class PortAudio:
         return bool(self._streams) and all(stream.active for stream in self._streams)
 
     @property
-    def device_latency_ms(self) -> tuple[float, float]:
+    def device_latency_ms(self) -> tuple[float | None, float | None]:
         if not self._streams:
-            return 0.0, 0.0
+            return None, None
         reported = self._streams[0].latency
         if len(self._streams) == 2:
             reported = (self._streams[0].latency, self._streams[1].latency)
-        capture, playback = (
-            1000.0 * value if math.isfinite(value) and 0.0 <= value < _CREDIBLE_LATENCY_S else 0.0 for value in reported
-        )
+        capture, playback = (1000.0 * value if 0.0 < value < _CREDIBLE_LATENCY_S else None for value in reported)
         return capture, playback
 
     def describe(self) -> str:

@@ -102,9 +102,9 @@ class PyAudio:
         return self._opened is not None and bool(self._opened.is_active())
 
     @property
-    def device_latency_ms(self) -> tuple[float, float]:
+    def device_latency_ms(self) -> tuple[float | None, float | None]:
         if self._opened is None:
-            return 0.0, 0.0
+            return None, None
         return 1000.0 * self._opened.get_input_latency(), 1000.0 * self._opened.get_output_latency()
 
     def describe(self) -> str:

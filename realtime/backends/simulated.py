@@ -101,7 +101,7 @@ class SimulatedDevice:
         return self._thread is not None and not int(self.record["done"])
 
     @property
-    def device_latency_ms(self) -> tuple[float, float]:
+    def device_latency_ms(self) -> tuple[float | None, float | None]:
         return 0.0, 0.0
 
     @property

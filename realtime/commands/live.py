@@ -25,6 +25,7 @@ from ..config import LiveSettings, load_live_settings
 from ..console import ViewState, budget_table, render, statistics_table
 from ..engine import Engine, EngineSettings
 from ..errors import FullbandError
+from ..guard import GuardControl, GuardKeeper
 from ..latency import LatencyBudget
 from ..onnx.contract import RATE_HZ
 from ..paths import VOICE_CLIP, find_model
@@ -33,6 +34,9 @@ from ..taps import Meter, Tap
 
 _FRAME_SECONDS = 0.1
 _PLOT_SECONDS = 60.0
+
+#: Where the device has no size of its own: 2.7 ms.
+_BLOCK_FRAMES = 128
 _DEFAULT_RECORDING = Path("fullband-live.wav")
 
 
@@ -81,7 +85,11 @@ def simulated_microphone(settings: LiveSettings) -> SimulatedDevice:
     rate_hz = settings.rate_hz or settings.simulated_rate_hz
     narrow = soxr.resample(voice, audio.rate_hz, rate_hz).astype(np.float32)[None]
     return SimulatedDevice(
-        narrow, rate_hz, playback_rate_hz=RATE_HZ, block_frames=settings.block_frames, seconds=settings.seconds
+        narrow,
+        rate_hz,
+        playback_rate_hz=RATE_HZ,
+        block_frames=settings.block_frames or _BLOCK_FRAMES,
+        seconds=settings.seconds,
     )
 
 
@@ -106,14 +114,21 @@ def open_backend(settings: LiveSettings, report: Report) -> Backend:
                 name = "simulated"
     if name == "simulated":
         return simulated_microphone(settings)
-    common: dict[str, Any] = {"rate_hz": settings.rate_hz, "block_frames": settings.block_frames}
+    rate_hz = settings.rate_hz
     if name == "pyaudio":
         from ..backends.pyaudio import PyAudio
 
-        return PyAudio(settings.input, settings.output, **common)
+        block_frames = settings.block_frames or _BLOCK_FRAMES
+        return PyAudio(settings.input, settings.output, rate_hz=rate_hz, block_frames=block_frames)
     from ..backends.portaudio import PortAudio
 
-    return PortAudio(settings.input, settings.output, latency=settings.device_latency, **common)
+    return PortAudio(
+        settings.input,
+        settings.output,
+        rate_hz=rate_hz,
+        block_frames=settings.block_frames,
+        latency=settings.device_latency,
+    )
 
 
 def _process_age_s() -> float:
@@ -127,13 +142,20 @@ def _process_age_s() -> float:
 
 
 def _wait_for_audio(engine: Engine, backend: Backend) -> float:
-    """Milliseconds from the start of the process to the first block played; fails when none comes."""
+    """Milliseconds from the start of the process to the first block played; fails when none comes.
+
+    The delay is then planned for blocks of the size that the device really brings.
+    """
     deadline = time.monotonic() + 5.0
     while int(engine.playback["blocks"]) == 0:
         if time.monotonic() > deadline or not backend.active:
             raise FullbandError(f"no audio comes from {backend.describe()}: see 'fullband doctor'")
         time.sleep(0.002)
-    return 1000.0 * _process_age_s()
+    first_audio_ms = 1000.0 * _process_age_s()
+    brought = int(engine.playback["device_frames"]) // int(engine.playback["blocks"])
+    if brought != engine.stream.block_frames:
+        engine.set_block_frames(brought)
+    return first_audio_ms
 
 
 def _budget(engine: Engine, backend: Backend) -> LatencyBudget:
@@ -142,11 +164,17 @@ def _budget(engine: Engine, backend: Backend) -> LatencyBudget:
 
 
 def _watch(
-    engine: Engine, backend: Backend, listener: _Listener, report: Report, settings: LiveSettings, view: bool
+    engine: Engine,
+    backend: Backend,
+    listener: _Listener,
+    guard: GuardControl | None,
+    report: Report,
+    settings: LiveSettings,
+    view: bool,
 ) -> None:
     """Draw and record until the time is up, the source has ended, or Ctrl-C."""
     before, after = Meter(engine.low), Meter(engine.mix)
-    title = f"{backend.describe()}, block {backend.stream.block_frames}"
+    title = f"{backend.describe()}, block {engine.stream.block_frames}"
     end = None if settings.seconds is None else time.monotonic() + settings.seconds
     with ExitStack() as stack:
         live = None
@@ -154,6 +182,8 @@ def _watch(
             live = stack.enter_context(Live(console=report.console, auto_refresh=False, transient=True))
         while backend.active and (end is None or time.monotonic() < end):
             listener.poll()
+            if guard is not None:
+                guard.poll(time.monotonic())
             if live is not None:
                 before.update()
                 after.update()
@@ -222,9 +252,13 @@ def run(settings: LiveSettings, report: Report, *, view: bool = True) -> dict[st
         stack.callback(backend.stop)
         backend.start(engine)
         result["first_audio_ms"] = round(_wait_for_audio(engine, backend), 1)
+        guard = None
+        if settings.adaptive_guard and engine.inference is not None:
+            keeper = GuardKeeper(settings.guard_ms)
+            guard = GuardControl(keeper, engine.inference.take_least_margin, engine.set_guard_ms)
         ended_by_itself = True
         try:
-            _watch(engine, backend, listener, report, settings, view)
+            _watch(engine, backend, listener, guard, report, settings, view)
         except KeyboardInterrupt:
             ended_by_itself = False
         died = ended_by_itself and backend.name != "simulated" and not backend.active
@@ -238,7 +272,8 @@ def run(settings: LiveSettings, report: Report, *, view: bool = True) -> dict[st
             "model": engine.inference.contract.name if engine.inference else None,
             "capture_rate_hz": backend.stream.capture_rate_hz,
             "playback_rate_hz": backend.stream.playback_rate_hz,
-            "block_frames": backend.stream.block_frames,
+            "block_frames": engine.stream.block_frames,
+            "guard_changes": guard.changes if guard else 0,
             "cutoff_hz": engine.cutoff_hz,
             "realtime": engine.realtime_granted,
             "latency": budget.as_dict(),

@@ -62,6 +62,7 @@ NETWORK = np.dtype(
             "deadline_misses",
             "longest_miss_run",
             "miss_run",
+            "least_margin",  # samples between a hop's being done and its being asked for; reset by the control plane
             "bad_chunks",
             "failed_runs",
             "skipped_hops",
@@ -72,6 +73,9 @@ NETWORK = np.dtype(
     align=True,
 )
 _STOP = offset_of(NETWORK, "stop")
+
+#: What ``least_margin`` is reset to: no hop has been seen since.
+NO_MARGIN = 1 << 40
 
 # A high band of +24 dBFS is a network gone astray, as much as NaN is.
 _SANE_PEAK = 16.0
@@ -129,7 +133,9 @@ def _count_deadline(network, index):  # type: ignore[no-untyped-def]
     """A hop is late when playback has already asked for its first sample."""
     if network.playback_index == 0:
         return
-    if load_acquire(network.playback_index) > index:
+    margin = index - load_acquire(network.playback_index)
+    network.least_margin = min(network.least_margin, margin)
+    if margin < 0:
         network.deadline_misses += 1
         network.miss_run += 1
         network.longest_miss_run = max(network.longest_miss_run, network.miss_run)

@@ -1,7 +1,7 @@
 """From the rings to the playback device: the delayed low band plus the network's signal, while it is there.
 
 The low band never waits for the network. Where the network's signal is missing, its last samples run on
-mirrored and fading, so that it ends without an edge and without having been held back for the purpose; it
+backwards and fading, so that it ends without an edge and without having been held back for the purpose; it
 fades in again after it has been there for a while. The same is done for the low band when a capture
 device on another clock falls short.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numba import carray, njit
 
 from . import COMPILE
-from .memory import floats_at, offset_of, record_at, store_release
+from .memory import floats_at, load_acquire, offset_of, record_at, store_release
 from .network import NETWORK, network_index
 from .resampler import RESAMPLER, needed, push, resample
 from .ring import RING, read, write, written
@@ -22,6 +22,9 @@ STRIDE_FRAMES = 512
 
 #: Length of every fade. Shorter ones are heard as clicks, longer ones as swells.
 FADE_SAMPLES = 192
+
+#: Length of the offset in a tail (see :func:`_tail`): two thirds of a millisecond.
+_OFFSET_SAMPLES = 32
 
 PLAYBACK = np.dtype(
     [
@@ -44,6 +47,9 @@ PLAYBACK = np.dtype(
             "wet_history",
             "history_position",
             "delay",  # low-band samples to have waiting when a block is due, on two clocks
+            "moves",  # delay changes asked for so far, and
+            "moves_done",  # how many of them are made
+            "move_samples",  # what the newest one adds to the delay
             "max_excess",  # samples beyond the delay that are tolerated; 0: one clock, nothing to watch
             "cursor",  # low-band position of the next sample to play
             "index",  # the same in the network's ring
@@ -67,6 +73,7 @@ PLAYBACK = np.dtype(
 )
 #: Where playback's place in the network's ring lies in the record.
 INDEX_OFFSET = offset_of(PLAYBACK, "index")
+_MOVES = offset_of(PLAYBACK, "moves")
 
 
 @njit(**COMPILE)
@@ -87,13 +94,19 @@ def _fetch(playback, count):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
+def _smooth(x):  # type: ignore[no-untyped-def]
+    """From 0 to 1 with no slope at either end (smoothstep): a fade along it begins and ends without a bend."""
+    return x * x * (3.0 - 2.0 * x)
+
+
+@njit(**COMPILE)
 def _gains(playback, dry_there, wet_there):  # type: ignore[no-untyped-def]
     """Move both gains and tails on by one sample."""
     step = 1.0 / FADE_SAMPLES
     if not wet_there:
         if playback.wet_gain > 0.0 and playback.wet_tail == 0:
             playback.wet_tail = FADE_SAMPLES
-            playback.wet_tail_gain = playback.wet_gain
+            playback.wet_tail_gain = _smooth(playback.wet_gain)
             playback.dropouts += 1
         playback.wet_gain = 0.0
         playback.good_run = 0
@@ -112,13 +125,18 @@ def _gains(playback, dry_there, wet_there):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
-def _mirrored(newest, tail):  # type: ignore[no-untyped-def]
-    """Place in a history, frozen when the tail began, of the sample as far before the break as this is after.
+def _tail(history, lane, newest, left):  # type: ignore[no-untyped-def]
+    """How a signal goes on that broke off: turned about its last sample, fading.
 
-    *newest* has moved on with every sample since, hence twice the distance.
+    *history* is frozen since the break; *newest* has moved on with every sample, hence twice the distance. What
+    runs backwards is turned upside down about the last sample, so that value and slope go on; that
+    offset itself dies away quickly, before low notes could swing far out.
     """
-    since = FADE_SAMPLES - tail
-    return (newest - 1 - 2 * since) % FADE_SAMPLES
+    since = FADE_SAMPLES - left
+    last = history[lane, (newest - 1 - since) % FADE_SAMPLES]
+    mirrored = history[lane, (newest - 2 - 2 * since) % FADE_SAMPLES]
+    offset = np.float32(_smooth(max(1.0 - since / _OFFSET_SAMPLES, 0.0)))
+    return np.float32(2.0) * last * offset - mirrored * np.float32(_smooth(left / FADE_SAMPLES))
 
 
 @njit(**COMPILE)
@@ -134,27 +152,26 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
         playback.underruns += 1
     for i in range(count):
         _gains(playback, i < have_dry, i < have_wet)
-        dry_tail = playback.dry_tail / FADE_SAMPLES
-        wet_tail = playback.wet_tail / FADE_SAMPLES
+        dry_gain = np.float32(_smooth(playback.dry_gain))
+        wet_gain = np.float32(_smooth(playback.wet_gain))
         room = np.float32(1.0)
         if playback.replace != 0:
-            room = np.float32(max(1.0 - playback.wet_gain - playback.wet_tail_gain * wet_tail, 0.0))
+            tail_gain = playback.wet_tail_gain * _smooth(playback.wet_tail / FADE_SAMPLES)
+            room = np.float32(max(1.0 - wet_gain - tail_gain, 0.0))
         newest = playback.history_position
         for lane in range(lanes):
             straight = np.float32(0.0)
             shaped = np.float32(0.0)
             if i < have_dry:
-                straight = np.float32(playback.dry_gain) * dry[lane, i]
+                straight = dry_gain * dry[lane, i]
             if i < have_wet:
-                shaped = np.float32(playback.wet_gain) * wet[lane, i]
+                shaped = wet_gain * wet[lane, i]
             if playback.dry_tail > 0:
-                mirrored = _mirrored(newest, playback.dry_tail)
-                straight += np.float32(dry_tail) * dry_history[lane, mirrored]
+                straight += _tail(dry_history, lane, newest, playback.dry_tail)
             else:
                 dry_history[lane, newest] = straight
             if playback.wet_tail > 0:
-                mirrored = _mirrored(newest, playback.wet_tail)
-                shaped += np.float32(wet_tail) * wet_history[lane, mirrored]
+                shaped += _tail(wet_history, lane, newest, playback.wet_tail)
             else:
                 wet_history[lane, newest] = shaped
             dry[lane, i] = room * straight + shaped
@@ -172,22 +189,28 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
+def _jump(playback, cursor):  # type: ignore[no-untyped-def]
+    """Go on playing from *cursor*: what was playing fades out mirrored while what comes fades in."""
+    playback.cursor = cursor
+    if playback.dry_tail == 0:
+        playback.dry_tail = FADE_SAMPLES
+    playback.dry_gain = 0.0
+    if playback.wet_gain > 0.0 and playback.wet_tail == 0:
+        playback.wet_tail = FADE_SAMPLES
+        playback.wet_tail_gain = _smooth(playback.wet_gain)
+    playback.wet_gain = 0.0
+    playback.good_run = 0
+
+
+@njit(**COMPILE)
 def _keep_delay(playback, count):  # type: ignore[no-untyped-def]
     """Set the delay anew, by a crossfade, when the next *count* samples are not there or too many wait."""
     available = written(record_at(playback.low, RING))
     lag = available - playback.cursor
     if available == 0 or count <= lag <= playback.delay + playback.max_excess:
         return
-    playback.cursor = available - playback.delay
     playback.resyncs += 1
-    if playback.dry_tail == 0:
-        playback.dry_tail = FADE_SAMPLES
-    playback.dry_gain = 0.0
-    if playback.wet_gain > 0.0 and playback.wet_tail == 0:
-        playback.wet_tail = FADE_SAMPLES
-        playback.wet_tail_gain = playback.wet_gain
-    playback.wet_gain = 0.0
-    playback.good_run = 0
+    _jump(playback, available - playback.delay)
 
 
 @njit(**COMPILE)
@@ -206,6 +229,10 @@ def playback_block(playback, samples, frames):  # type: ignore[no-untyped-def]
     first = 0
     while first < frames:
         count = min(STRIDE_FRAMES, frames - first)
+        if load_acquire(playback.address + _MOVES) != playback.moves_done:
+            playback.moves_done += 1
+            playback.delay += playback.move_samples
+            _jump(playback, playback.cursor - playback.move_samples)
         if playback.max_excess > 0:
             _keep_delay(playback, count)
         if playback.resampler == 0:

@@ -1,0 +1,103 @@
+"""The guard grows when hops come late as a habit, shrinks when margins are ample, and changes without a click."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import njit
+
+from realtime.engine import Engine, EngineSettings, StreamFormat
+from realtime.guard import MAX_GUARD_MS, GuardKeeper
+from realtime.native import COMPILE_NOGIL
+from realtime.native.callbacks import PORT
+from realtime.native.capture import CAPTURE, capture_block
+from realtime.native.memory import float_pointer, record_at
+from realtime.native.network import NETWORK, run_hops
+from realtime.native.playback import PLAYBACK, playback_block
+
+
+def test_one_stall_changes_nothing() -> None:
+    keeper = GuardKeeper(2.0)
+    assert all(keeper.observe(margin) is None for margin in [3.0, 3.0, -40.0, *[3.0] * 20, -40.0, 3.0])
+
+
+def test_hops_that_come_late_again_and_again_get_what_they_lack() -> None:
+    keeper = GuardKeeper(2.0)
+    changes = [change for margin in (-18.0, -20.0, -19.0) if (change := keeper.observe(margin))]
+    assert len(changes) == 1
+    assert 20.0 < changes[0].guard_ms < 25.0
+
+
+def test_the_guard_has_an_upper_end_and_the_asked_one_for_its_lower() -> None:
+    keeper = GuardKeeper(2.0)
+    for _ in range(100):
+        keeper.observe(-50.0)
+    assert keeper.guard_ms == MAX_GUARD_MS
+    for _ in range(10_000):
+        keeper.observe(70.0)
+    assert keeper.guard_ms == 2.0
+
+
+def test_ample_margins_are_given_back_slowly_and_not_entirely() -> None:
+    keeper = GuardKeeper(0.0)
+    for _ in range(2):
+        keeper.observe(-20.0)
+    raised = keeper.guard_ms
+    seen = [keeper.guard_ms for _ in range(1_000) if keeper.observe(10.0 - (raised - keeper.guard_ms)) is not None]
+    assert seen
+    assert min(10.0 - (raised - guard) for guard in seen) >= 1.0
+
+
+@njit(**{**COMPILE_NOGIL, "cache": False})
+def _bursts(port_address, network_address, source, sink, block, burst):  # type: ignore[no-untyped-def]
+    """A device that calls back *burst* times in a row; the engine runs between bursts only."""
+    port = record_at(port_address, PORT)
+    for call in range(len(source) // block):
+        start = call * block
+        capture_block(record_at(port.capture, CAPTURE), float_pointer(source.ctypes.data + 4 * start), block)
+        playback_block(record_at(port.playback, PLAYBACK), float_pointer(sink.ctypes.data + 4 * start), block)
+        if call % burst == burst - 1:
+            run_hops(record_at(network_address, NETWORK))
+
+
+def test_a_device_that_calls_back_in_bursts_is_learnt_and_no_click_is_heard(doubling: Path) -> None:
+    """As PipeWire does when its quantum is larger than the block: 1024 frames as eight callbacks of 128."""
+    tone = (0.3 * np.sin(2 * np.pi * 300 * np.arange(480_000) / 48_000)).astype(np.float32)
+    heard = np.zeros_like(tone)
+    with Engine(StreamFormat(48_000, 48_000, 128), EngineSettings(doubling, guard_ms=2.0)) as engine:
+        assert engine.inference is not None
+        keeper = GuardKeeper(2.0)
+        dropouts = []
+        for start in range(0, len(tone) - 12_288, 12_288):
+            piece = slice(start, start + 12_288)
+            _bursts(engine.port_address, engine.inference.address, tone[piece], heard[piece], 128, 8)
+            dropouts.append(engine.statistics().dropouts)
+            margin = engine.inference.take_least_margin()
+            assert margin is not None
+            change = keeper.observe(margin / 48.0)
+            if change is not None:
+                engine.set_guard_ms(change.guard_ms)
+        assert dropouts[1] > 0
+        assert dropouts[-1] == dropouts[6], "once learnt, nothing is missing any more"
+        assert engine.latency.guard_ms == pytest.approx(keeper.guard_ms, abs=0.03)
+    assert np.abs(heard[-60_000:-12_288]).max() == pytest.approx(0.6, abs=0.02)
+    settled = heard[10_000:-24_576]
+    assert np.abs(np.diff(settled, n=2)).max() < 5 * 2 * np.abs(np.diff(tone, n=2)).max()
+
+
+def test_a_changed_delay_is_exactly_the_one_reported(identity: Path) -> None:
+    noise = (0.1 * np.random.default_rng(0).standard_normal(96_000)).astype(np.float32)
+    heard = np.zeros_like(noise)
+    with Engine(StreamFormat(48_000, 48_000, 128), EngineSettings(identity)) as engine:
+        assert engine.inference is not None
+        changes = [lambda: None, lambda: engine.set_guard_ms(7.0), lambda: engine.set_block_frames(256)]
+        for change, start in zip(changes, (0, 32_000, 64_000), strict=True):
+            change()
+            piece = slice(start, start + 32_000)
+            _bursts(engine.port_address, engine.inference.address, noise[piece], heard[piece], 128, 1)
+        delay = engine.delay_samples
+    assert delay == 384 + 336 + 256 - 64
+    late = slice(70_000, 90_000)
+    np.testing.assert_allclose(heard[late], noise[late.start - delay : late.stop - delay], atol=1e-6)
