@@ -6,13 +6,13 @@ a server of the machine, and leaves nothing behind.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -207,13 +207,31 @@ def pipewire(quantum: int = 256) -> Iterator[Server]:
 
 
 @contextmanager
+def _jack_name() -> Iterator[str]:
+    """A server name that nobody else is using, out of a few.
+
+    JACK keeps at most eight servers in a registry, in which one that was killed stays until another comes by the
+    same name; ever new names would fill it for good.
+    """
+    for number in range(4):
+        lock = Path(tempfile.gettempdir()) / f"fullband-jack-{number}.lock"
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            yield f"fullband-{number}"
+            return
+    raise RuntimeError("four JACK servers of these tests are running already")
+
+
+@contextmanager
 def jack(period: int = 128, *, synchronous: bool = True) -> Iterator[Server]:
     """JACK with its dummy driver: ``system``, two silent inputs and two outputs that lead nowhere.
 
     A *synchronous* server waits for clients that are late, so that stalls of the machine lose no samples.
     """
-    with _daemons("jack") as daemons:
-        name = f"fullband-{uuid.uuid4().hex[:8]}"
+    with _jack_name() as name, _daemons("jack") as daemons:
         daemons.env["JACK_DEFAULT_SERVER"] = name
         mode = ["--sync"] if synchronous else []
         driver = ["-d", "dummy", "-r", str(RATE_HZ), "-p", str(period), "-C", "2", "-P", "2"]
