@@ -30,6 +30,10 @@ COMMANDS = {
 }
 
 
+#: What only the extra ``train`` brings.
+_TRAINING_PACKAGES = ("torch", "scipy", "onnx", "onnxscript", "visqol")
+
+
 class _LazyCommand(TyperCommand):
     """Knows its name and help; the real command is loaded when it gets arguments."""
 
@@ -64,14 +68,7 @@ def _load(name: str) -> Any:
     module_name, help_text = COMMANDS[name]
     if name in ("live", "file", "doctor", "bench"):
         _announce_compilation()
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and error.name.split(".")[0] in ("torch", "scipy", "onnx", "onnxscript"):
-            raise FullbandError(
-                f"'{name}' needs {error.name}, which the light install leaves out: pip install 'fullband[train]'"
-            ) from None
-        raise
+    module = importlib.import_module(module_name)
     loaded: Any = getattr(module, name)
     if not isinstance(loaded, typer.Typer):
         single = typer.Typer(add_completion=False)
@@ -110,6 +107,10 @@ def main() -> None:
         status = app(standalone_mode=False)
     except FullbandError as error:
         status = _fail(str(error), error.exit_status)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in _TRAINING_PACKAGES:
+            raise
+        status = _fail(f"this needs {error.name}, which the light install leaves out: pip install 'fullband[train]'", 1)
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except BrokenPipeError:

@@ -7,7 +7,6 @@ import platform
 import resource
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from .backends.wavfile import FileStream
 from .engine import ENGINE_PRIORITY, EngineSettings
 from .errors import FullbandError
+from .native import CACHE
 from .onnx.runtime import api
 from .paths import find_model
 
@@ -92,15 +92,12 @@ def _memory_lock() -> Check:
 
 
 def _compiled_code() -> Check:
-    folder = Path(numba.config.CACHE_DIR)
     version = f"numba {numba.__version__}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        remedy = "set XDG_CACHE_HOME to a folder that can be written; until then a start may compile anew"
-        return Check("compiled code", "warn", f"{version}, cannot be kept in {folder}: {error.strerror}", remedy)
-    return Check("compiled code", "ok", f"{version}, kept in {folder}")
+    folder = Path(numba.config.CACHE_DIR)
+    if folder == CACHE or "NUMBA_CACHE_DIR" in os.environ:
+        return Check("compiled code", "ok", f"{version}, kept in {folder}")
+    remedy = "set XDG_CACHE_HOME to a folder that can be written; until then every start compiles anew"
+    return Check("compiled code", "warn", f"{version}, cannot be kept in {CACHE}", remedy)
 
 
 def _onnx_runtime() -> Check:

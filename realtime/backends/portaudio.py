@@ -71,9 +71,12 @@ class PortAudio:
                 check(device=device.index, channels=channels, dtype="float32", samplerate=rate_hz)
             except (self._sounddevice.PortAudioError, ValueError) as error:
                 reason = str(error).split(" [PaErrorCode")[0]
+                own_hz = round(device.default_rate_hz)
+                remedy = f"its own rate is {own_hz} Hz: try --rate {own_hz}"
+                if rate_hz == own_hz:
+                    remedy = f"name another with --{kind}; 'fullband devices' lists them"
                 raise FullbandError(
-                    f"{kind} device '{device.name}' refuses {rate_hz} Hz ({reason}); "
-                    f"its own rate is {round(device.default_rate_hz)} Hz: try --rate {round(device.default_rate_hz)}"
+                    f"{kind} device '{device.label}' refuses {rate_hz} Hz ({reason}); {remedy}"
                 ) from None
 
     def _open(self, kind: str, address: int, user: int, **settings: Any) -> Any:

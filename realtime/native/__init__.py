@@ -11,26 +11,44 @@ but not in the functions it calls, so the folder is named by a digest of the who
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numba
 
 
-def _cache_folder() -> Path:
+def _digest() -> str:
     digest = hashlib.sha256(numba.__version__.encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "fullband" / f"native-{digest.hexdigest()[:16]}"
+    return digest.hexdigest()[:16]
 
 
-numba.config.CACHE_DIR = os.environ.get("NUMBA_CACHE_DIR") or str(_cache_folder())
+#: Where compiled code is kept from run to run.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fullband" / f"native-{_digest()}"
 
 #: False on the first run on this machine, and after an update: the code is then compiled, for some ten seconds.
-IS_CACHED = Path(numba.config.CACHE_DIR).is_dir()
+IS_CACHED = CACHE.is_dir() or "NUMBA_CACHE_DIR" in os.environ
+
+
+def _folder() -> str:
+    try:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=CACHE).close()
+    except OSError:
+        # numba must have a folder. This one is new, as code in a folder that others could fill would be run.
+        folder = tempfile.mkdtemp(prefix="fullband-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+    return str(CACHE)
+
+
+numba.config.CACHE_DIR = os.environ.get("NUMBA_CACHE_DIR") or _folder()
 
 #: How every function of the data plane is compiled. The numpy error model makes division by zero give inf
 #: instead of raising, which would need the GIL.
