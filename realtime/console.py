@@ -48,7 +48,6 @@ def _bars(levels_db: np.ndarray, rows: int) -> list[str]:
 
 
 def _axis(cutoff_hz: float) -> Text:
-    text = Text("0       4k      8k      12k     16k     20k   24k"[:1].ljust(_BANDS))
     plain = [" "] * _BANDS
     for khz in range(0, 24, 4):
         label = str(khz) if khz else "0"
@@ -99,12 +98,14 @@ def statistics_table(state: ViewState) -> Table:
 
 
 def render(state: ViewState) -> RenderableType:
-    """One frame."""
+    """One frame: 24 lines of 80 columns, what the smallest terminal shows."""
     header = Text.assemble(
         (" fullband ", "bold reverse"),
         f" {state.title}  ",
         (f"{state.statistics.seconds:.1f} s", "bold"),
         ("" if state.enabled else "  BYPASS"),
+        no_wrap=True,
+        overflow="ellipsis",
     )
     side = Table.grid(padding=(0, 2))
     side.add_row(
@@ -115,7 +116,6 @@ def render(state: ViewState) -> RenderableType:
         header,
         _spectrum("before", state.before, "cyan"),
         _spectrum("after", state.after, "green"),
-        Text("  ").append_text(_axis(state.engine.cutoff_hz)),
+        Text.assemble("  ", _axis(state.engine.cutoff_hz), ("  Ctrl-C ends", "dim")),
         side,
-        Text("Ctrl-C ends", style="dim"),
     )
