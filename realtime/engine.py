@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .inference import Inference
+from .kernel import half_taps
 from .latency import BlockPlan, LatencyBudget, least_delay_samples
 from .native.callbacks import PORT, capture_callback, duplex_callback, playback_callback
 from .native.capture import ARRIVAL_OFFSET, CAPTURE
 from .native.capture import STRIDE_FRAMES as CAPTURE_STRIDE_FRAMES
+from .native.drift import DRIFT, PROGRESS
 from .native.memory import aligned_zeros
 from .native.network import network_thread
 from .native.playback import FADE_SAMPLES, INDEX_OFFSET, PLAYBACK
@@ -31,6 +33,12 @@ RING_SAMPLES = 1 << 17
 
 #: Hops that have to be in time before the high band fades in again after a dropout.
 RECOVER_HOPS = 8
+
+#: A capture device that is silent for so many blocks has stopped; until then it is taken to be on its way.
+_LONGEST_WAIT_BLOCKS = 4
+
+#: How far the delay may be from its target while a drift of 300 ppm is being learnt, with room to spare.
+_STEERING_SAMPLES = 12
 
 #: Below the priorities of PipeWire (88, 83 for clients through rtkit 20) and JACK (70 and less), so that
 #: the network never keeps the audio server from its own deadline.
@@ -85,15 +93,18 @@ class Engine:
         self.inference = (
             Inference(settings.model, lanes, self.low, self.high, settings.session) if settings.model else None
         )
-        self.capture_resampler = self._resampler(stream.capture_rate_hz, RATE_HZ, CAPTURE_STRIDE_FRAMES)
-        ratio = math.ceil(RATE_HZ / stream.playback_rate_hz)
-        self.playback_resampler = self._resampler(
-            RATE_HZ, stream.playback_rate_hz, (PLAYBACK_STRIDE_FRAMES + 64) * ratio
-        )
+        self.capture_resampler: Resampler | None = None
+        if stream.capture_rate_hz != RATE_HZ:
+            self.capture_resampler = Resampler(stream.capture_rate_hz, RATE_HZ, lanes, CAPTURE_STRIDE_FRAMES)
+        self.playback_resampler: Resampler | None = None
+        if stream.playback_rate_hz != RATE_HZ or stream.separate_clocks:
+            self.playback_resampler = Resampler(RATE_HZ, stream.playback_rate_hz, lanes, self._most_played)
         self._memory: list[NDArray[Any]] = []
         self._capture = aligned_zeros(1, CAPTURE)
         self._playback = aligned_zeros(1, PLAYBACK)
         self._port = aligned_zeros(1, PORT)
+        self._progress = aligned_zeros(1, PROGRESS)
+        self._drift = aligned_zeros(1, DRIFT)
         self.capture = self._capture[0]
         self.playback = self._playback[0]
         self.port_address = int(self._port.ctypes.data)
@@ -108,10 +119,11 @@ class Engine:
         self.set_cutoff_hz(settings.cutoff_hz or stream.capture_rate_hz / 2)
         self.latency = self._budget()
 
-    def _resampler(self, rate_in_hz: int, rate_out_hz: int, block: int) -> Resampler | None:
-        if rate_in_hz == rate_out_hz:
-            return None
-        return Resampler(rate_in_hz, rate_out_hz, self.settings.lanes, block)
+    @property
+    def _most_played(self) -> int:
+        """Samples at 48 kHz that a stride of playback may need: some more on its first call, and when steered."""
+        stride = PLAYBACK_STRIDE_FRAMES * RATE_HZ / self.stream.playback_rate_hz
+        return math.ceil(1.01 * stride) + 2 * half_taps(RATE_HZ, self.stream.playback_rate_hz)
 
     def _floats(self, samples: int) -> int:
         memory = aligned_zeros((self.settings.lanes, samples), np.float32)
@@ -130,11 +142,13 @@ class Engine:
         record["frames"] = self._floats(CAPTURE_STRIDE_FRAMES)
         record["resampled"] = self._floats(most)
         record["resampled_capacity"] = most
+        record["progress"] = self._progress.ctypes.data
+        self._progress["address"] = self._progress.ctypes.data
 
     def _bind_playback(self) -> None:
         record = self.playback
         resampler = self.playback_resampler
-        most = math.ceil((PLAYBACK_STRIDE_FRAMES + 64) * max(RATE_HZ / self.stream.playback_rate_hz, 1.0))
+        most = self._most_played
         record["address"] = self._playback.ctypes.data
         record["low"] = self.low.address
         record["mix"] = self.mix.address
@@ -150,6 +164,11 @@ class Engine:
         record["enabled"] = 1
         record["dry_gain"] = 1.0
         record["wet_gain"] = 1.0
+        if self.stream.separate_clocks:
+            record["drift"] = self._drift.ctypes.data
+            record["progress"] = self._progress.ctypes.data
+            self._drift["capture_step"] = RATE_HZ / self.stream.capture_rate_hz
+            self._drift["longest_wait"] = _LONGEST_WAIT_BLOCKS * self.stream.block_samples + RATE_HZ // 100
         self._set_delay()
 
     def _bind_network(self) -> None:
@@ -186,7 +205,8 @@ class Engine:
         network = plan.latency_samples
         adaptation = least_delay_samples(plan) - resampler_in - network - resampler_out
         if stream.separate_clocks:
-            adaptation += math.ceil(stream.block_samples)  # the two callbacks come at any distance from each other
+            # The two callbacks come at any distance from each other, and steering is never quite still.
+            adaptation += math.ceil(stream.block_samples) + _STEERING_SAMPLES
         guard = round(self.guard_ms * RATE_HZ / 1000)
         return resampler_in, network, adaptation, guard, resampler_out
 
@@ -196,8 +216,7 @@ class Engine:
         self._delay_asked = delay
         self.playback["cursor"] = -delay
         self.playback["delay"] = delay + block
-        if self.stream.separate_clocks:
-            self.playback["max_excess"] = 2 * block + RATE_HZ // 100
+        self.playback["max_excess"] = 2 * block + RATE_HZ // 100
 
     def _budget(self) -> LatencyBudget:
         resampler_in, network, block, guard, resampler_out = (1000.0 * d / RATE_HZ for d in self._delays())
@@ -207,6 +226,15 @@ class Engine:
     def delay_samples(self) -> int:
         """Host latency in 48 kHz samples; exact on one clock, nominal on two."""
         return sum(self._delays())
+
+    def set_clock(self, address: int) -> None:
+        """Take the time of callbacks from *address* (int64, ns) instead of the machine's clock (0)."""
+        self._port["clock"] = address
+
+    @property
+    def drift_ppm(self) -> float:
+        """How much faster the capture clock runs than the playback clock, as steered; 0 on one clock."""
+        return float(self._drift["ppm"][0])
 
     def set_enabled(self, enabled: bool) -> None:
         """Fade the network's signal in or out. Takes effect at the next block, without a click."""

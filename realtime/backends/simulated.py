@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import ENGINE_PRIORITY, Engine, StreamFormat
-from ..native.device import DEVICE, device_thread
+from ..native.device import CLOCK_OFFSET, DEVICE, device_thread
 from ..native.histogram import BUCKETS
 from ..native.memory import aligned_zeros
 from ..native.system import NativeThread
@@ -26,7 +26,8 @@ class SimulatedDevice:
 
     It runs for *seconds*, by default as long as the source lasts. With *freewheel* it goes as fast as the
     network allows and loses nothing; otherwise it keeps real time, and a stall of the machine longer than
-    :data:`BUFFERED_BLOCKS` is an xrun, at which its clock stands still.
+    :data:`BUFFERED_BLOCKS` is an xrun, at which its clock stands still. *capture_ppm* gives capture a clock of
+    its own that runs so much faster than playback's.
     """
 
     name = "simulated"
@@ -41,9 +42,17 @@ class SimulatedDevice:
         seconds: float | None = None,
         freewheel: bool = False,
         playback_channels: int = 1,
+        capture_ppm: float | None = None,
     ) -> None:
         channels, frames = source.shape
-        self.stream = StreamFormat(capture_rate_hz, playback_rate_hz, block_frames, channels, playback_channels)
+        self.stream = StreamFormat(
+            capture_rate_hz,
+            playback_rate_hz,
+            block_frames,
+            channels,
+            playback_channels,
+            separate_clocks=capture_ppm is not None,
+        )
         wanted = frames / capture_rate_hz if seconds is None else seconds
         self.blocks = int(np.ceil(wanted * playback_rate_hz / block_frames - 1e-9))
         most = block_frames * capture_rate_hz // playback_rate_hz + 1
@@ -68,6 +77,9 @@ class SimulatedDevice:
         record["silence"] = self._silence.ctypes.data
         record["sink"] = self._sink.ctypes.data
         record["sink_frames"] = len(self._sink)
+        record["separate_clocks"] = int(self.stream.separate_clocks)
+        record["capture_ppm"] = capture_ppm or 0.0
+        record["capture_frames"] = max(block_frames * capture_rate_hz // playback_rate_hz, 1)
         record["freewheel"] = int(freewheel)
         record["buffered_blocks"] = BUFFERED_BLOCKS
         record["lateness_histogram"] = self.lateness_histogram.ctypes.data
@@ -75,7 +87,12 @@ class SimulatedDevice:
     def start(self, engine: Engine) -> None:
         callbacks = engine.callbacks
         self.record["network"] = engine.inference.address if engine.inference else 0
+        engine.set_clock(self._clock_address if self.record["freewheel"] else 0)
         self.run_callbacks(callbacks["capture"], callbacks["playback"], engine.port_address)
+
+    @property
+    def _clock_address(self) -> int:
+        return int(self._record.ctypes.data) + CLOCK_OFFSET
 
     def run_callbacks(self, capture: int, playback: int, user: int) -> None:
         """Run any pair of ``PaStreamCallback`` addresses (0: none), as benchmarks do."""

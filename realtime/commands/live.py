@@ -175,7 +175,9 @@ def _watch(
     """Draw and record until the time is up, the source has ended, or Ctrl-C."""
     before, after = Meter(engine.low), Meter(engine.mix)
     title = f"{backend.describe()}, block {engine.stream.block_frames}"
-    end = None if settings.seconds is None else time.monotonic() + settings.seconds
+    # The simulated device ends by itself, and by its own clock.
+    timed = settings.seconds is not None and backend.name != "simulated"
+    end = time.monotonic() + (settings.seconds or 0.0) if timed else None
     with ExitStack() as stack:
         live = None
         if view:

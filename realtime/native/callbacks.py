@@ -13,10 +13,12 @@ from numba import carray, cfunc, from_dtype, njit, types
 
 from . import COMPILE, COMPILE_NOGIL
 from .capture import CAPTURE, capture_block
-from .memory import float_pointer, record_at
+from .memory import float_pointer, load_acquire, record_at
 from .playback import PLAYBACK, playback_block
+from .system import now_ns
 
-PORT = np.dtype([("capture", np.int64), ("playback", np.int64)])
+#: *clock*: address of the time in nanoseconds, for a device that keeps its own; 0: the machine's.
+PORT = np.dtype([("capture", np.int64), ("playback", np.int64), ("clock", np.int64)])
 
 _CONTINUE = 0  # paContinue
 _INPUT_FLAGS = 0x1 | 0x2  # paInputUnderflow, paInputOverflow
@@ -33,37 +35,46 @@ SIGNATURE = types.int32(
 )
 
 
+@njit(**COMPILE)
+def _time_ns(port):  # type: ignore[no-untyped-def]
+    # The drivers' own timestamps are not used: some leave them at zero, and those of two systems have two origins.
+    return load_acquire(port.clock) if port.clock != 0 else now_ns()
+
+
 @cfunc(SIGNATURE, **COMPILE)
 def capture_callback(source, target, frames, time_info, flags, port):  # type: ignore[no-untyped-def]
     """An input stream."""
-    capture = record_at(carray(port, 1)[0].capture, CAPTURE)
+    record = carray(port, 1)[0]
+    capture = record_at(record.capture, CAPTURE)
     if flags & _INPUT_FLAGS:
         capture.device_flags += 1
-    capture_block(capture, source, types.int64(frames))
+    capture_block(capture, source, types.int64(frames), _time_ns(record))
     return types.int32(_CONTINUE)
 
 
 @cfunc(SIGNATURE, **COMPILE)
 def playback_callback(source, target, frames, time_info, flags, port):  # type: ignore[no-untyped-def]
     """An output stream."""
-    playback = record_at(carray(port, 1)[0].playback, PLAYBACK)
+    record = carray(port, 1)[0]
+    playback = record_at(record.playback, PLAYBACK)
     if flags & _OUTPUT_FLAGS:
         playback.device_flags += 1
-    playback_block(playback, target, types.int64(frames))
+    playback_block(playback, target, types.int64(frames), _time_ns(record))
     return types.int32(_CONTINUE)
 
 
 @cfunc(SIGNATURE, **COMPILE)
 def duplex_callback(source, target, frames, time_info, flags, port):  # type: ignore[no-untyped-def]
     """A stream of both: capture first, so that the low band of this very block can be played."""
-    capture = record_at(carray(port, 1)[0].capture, CAPTURE)
-    playback = record_at(carray(port, 1)[0].playback, PLAYBACK)
+    record = carray(port, 1)[0]
+    capture = record_at(record.capture, CAPTURE)
+    playback = record_at(record.playback, PLAYBACK)
     if flags & _INPUT_FLAGS:
         capture.device_flags += 1
     if flags & _OUTPUT_FLAGS:
         playback.device_flags += 1
-    capture_block(capture, source, types.int64(frames))
-    playback_block(playback, target, types.int64(frames))
+    capture_block(capture, source, types.int64(frames), _time_ns(record))
+    playback_block(playback, target, types.int64(frames), _time_ns(record))
     return types.int32(_CONTINUE)
 
 
@@ -77,5 +88,5 @@ def serve_duplex(port_address, source, target, frames, flags):  # type: ignore[n
         capture.device_flags += 1
     if flags & _OUTPUT_FLAGS:
         playback.device_flags += 1
-    capture_block(capture, float_pointer(source.ctypes.data), frames)
-    playback_block(playback, float_pointer(target.ctypes.data), frames)
+    capture_block(capture, float_pointer(source.ctypes.data), frames, _time_ns(port))
+    playback_block(playback, float_pointer(target.ctypes.data), frames, _time_ns(port))

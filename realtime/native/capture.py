@@ -6,6 +6,7 @@ import numpy as np
 from numba import carray, njit
 
 from . import COMPILE
+from .drift import PROGRESS, publish_progress
 from .memory import floats_at, offset_of, record_at, store_release
 from .resampler import RESAMPLER, push, resample
 from .ring import RING, write
@@ -29,6 +30,7 @@ CAPTURE = np.dtype(
             "resampled",  # float32 [lanes, resampled_capacity]
             "resampled_capacity",
             "semaphore",  # of the engine thread, or 0
+            "progress",
             "arrival_ns",
             "blocks",
             "device_frames",
@@ -70,8 +72,11 @@ def _deinterleave(capture, samples, first, frames, block):  # type: ignore[no-un
 
 
 @njit(**COMPILE)
-def capture_block(capture, samples, frames):  # type: ignore[no-untyped-def]
-    """Take *frames* interleaved device frames. *samples* is a CPointer(float32) of frames * channels."""
+def capture_block(capture, samples, frames, time_ns):  # type: ignore[no-untyped-def]
+    """Take *frames* interleaved device frames that came at *time_ns*.
+
+    *samples* is a CPointer(float32) of frames * channels.
+    """
     store_release(capture.address + ARRIVAL_OFFSET, now_ns())
     source = carray(samples, frames * capture.channels)
     low = record_at(capture.low, RING)
@@ -90,5 +95,6 @@ def capture_block(capture, samples, frames):  # type: ignore[no-untyped-def]
         first += count
     capture.blocks += 1
     capture.device_frames += frames
+    publish_progress(record_at(capture.progress, PROGRESS), time_ns, capture.device_frames)
     if capture.semaphore != 0:
         semaphore_post(capture.semaphore)

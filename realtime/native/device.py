@@ -8,7 +8,7 @@ that a run is exactly repeatable (the term is JACK's).
 from __future__ import annotations
 
 import numpy as np
-from numba import cfunc, types
+from numba import cfunc, njit, types
 
 from . import COMPILE
 from .histogram import BUCKETS, record_duration
@@ -35,6 +35,10 @@ DEVICE = np.dtype(
             "silence",  # a block of zeros, for after the end of the source
             "sink",  # what the speaker gets
             "sink_frames",
+            "separate_clocks",
+            "capture_frames",  # frames of a capture block, on a clock of its own
+            "capture_blocks",
+            "clock",  # the device's own time in nanoseconds, for freewheel
             "freewheel",
             "network",  # what freewheel waits for, or 0
             "buffered_blocks",  # lateness, in blocks, that the device's own buffer makes up for
@@ -45,15 +49,48 @@ DEVICE = np.dtype(
             "xruns",  # times the clock had to stand still
             "lateness_histogram",
         )
-    ],
+    ]
+    + [("capture_ppm", np.float64)],  # how much faster the capture clock runs
     align=True,
 )
 _STOP = offset_of(DEVICE, "stop")
+#: Where the time lies that the device shows to its callbacks.
+CLOCK_OFFSET = offset_of(DEVICE, "clock")
 _DONE = offset_of(DEVICE, "done")
 _PLAYED = offset_of(DEVICE, "played_frames")
 _NEXT_END = offset_of(NETWORK, "next_end")
 
 _FREEWHEEL_POLL_NS = 20_000
+
+
+@njit(**COMPILE)
+def _capture(device, first, last):  # type: ignore[no-untyped-def]
+    """Hand over the frames [first, last) of the source."""
+    source = device.silence
+    if last <= device.source_frames:
+        source = device.source + first * device.capture_bytes
+    call_stream_callback(device.capture_callback, source, 0, last - first, 0, 0, device.user)
+
+
+@njit(**COMPILE)
+def _playback(device):  # type: ignore[no-untyped-def]
+    target = device.sink + device.played_frames * device.playback_bytes
+    call_stream_callback(device.playback_callback, 0, target, device.block_frames, 0, 0, device.user)
+
+
+@njit(**COMPILE)
+def _await_network(device):  # type: ignore[no-untyped-def]
+    network = record_at(device.network, NETWORK)
+    low = record_at(network.low, RING)
+    while load_acquire(network.address + _NEXT_END) <= written(low):
+        sleep_until_ns(now_ns() + _FREEWHEEL_POLL_NS)
+
+
+@njit(**COMPILE)
+def _capture_due_ns(device):  # type: ignore[no-untyped-def]
+    """When the next block of a capture device on its own clock is full, counted from the start."""
+    frames = (device.capture_blocks + 1) * device.capture_frames
+    return int(1e9 * frames / (device.capture_rate_hz * (1.0 + 1e-6 * device.capture_ppm)))
 
 
 @cfunc(types.int64(types.int64), **COMPILE)
@@ -65,31 +102,33 @@ def device_thread(address):  # type: ignore[no-untyped-def]
     started_ns = now_ns()
     tick = 0
     while load_acquire(address + _STOP) == 0 and device.played_frames + block <= device.sink_frames:
+        due_ns = (tick * block * 1_000_000_000) // device.playback_rate_hz
+        is_capture = device.separate_clocks != 0 and _capture_due_ns(device) <= due_ns
+        if is_capture:
+            due_ns = _capture_due_ns(device)
         if device.freewheel == 0:
-            due_ns = started_ns + (tick * block * 1_000_000_000) // device.playback_rate_hz
-            sleep_until_ns(due_ns)
-            late_ns = now_ns() - due_ns
+            sleep_until_ns(started_ns + due_ns)
+            late_ns = now_ns() - started_ns - due_ns
             record_duration(lateness, late_ns)
             if late_ns * device.playback_rate_hz > device.buffered_blocks * block * 1_000_000_000:
                 device.xruns += 1
                 started_ns += late_ns
-        first = (device.blocks * block * device.capture_rate_hz) // device.playback_rate_hz
-        last = ((device.blocks + 1) * block * device.capture_rate_hz) // device.playback_rate_hz
-        if device.capture_callback != 0 and last > first:
-            source = device.silence
-            if last <= device.source_frames:
-                source = device.source + first * device.capture_bytes
-            call_stream_callback(device.capture_callback, source, 0, last - first, 0, 0, device.user)
-        if device.playback_callback != 0:
-            target = device.sink + device.played_frames * device.playback_bytes
-            call_stream_callback(device.playback_callback, 0, target, block, 0, 0, device.user)
-        device.blocks += 1
-        tick += 1
-        store_release(address + _PLAYED, device.played_frames + block)
+        store_release(address + CLOCK_OFFSET, started_ns + due_ns)
+        if is_capture:
+            first = device.capture_blocks * device.capture_frames
+            _capture(device, first, first + device.capture_frames)
+            device.capture_blocks += 1
+        else:
+            first = (device.blocks * block * device.capture_rate_hz) // device.playback_rate_hz
+            last = ((device.blocks + 1) * block * device.capture_rate_hz) // device.playback_rate_hz
+            if device.separate_clocks == 0 and device.capture_callback != 0 and last > first:
+                _capture(device, first, last)
+            if device.playback_callback != 0:
+                _playback(device)
+            device.blocks += 1
+            tick += 1
+            store_release(address + _PLAYED, device.played_frames + block)
         if device.freewheel != 0 and device.network != 0:
-            network = record_at(device.network, NETWORK)
-            low = record_at(network.low, RING)
-            while load_acquire(network.address + _NEXT_END) <= written(low):
-                sleep_until_ns(now_ns() + _FREEWHEEL_POLL_NS)
+            _await_network(device)
     store_release(address + _DONE, 1)
     return 0

@@ -26,9 +26,9 @@ def run_blocks(port_address, network_address, source, capture_frames, sink, bloc
     for k in range(capture_frames.shape[0]):
         frames = capture_frames[k]
         if frames > 0:
-            capture_block(capture, float_pointer(source.ctypes.data + 4 * taken * capture.channels), frames)
+            capture_block(capture, float_pointer(source.ctypes.data + 4 * taken * capture.channels), frames, 0)
         if network_address != 0:
             run_hops(record_at(network_address, NETWORK))
         target = sink.ctypes.data + 4 * k * block_frames * playback.channels
-        playback_block(playback, float_pointer(target), block_frames)
+        playback_block(playback, float_pointer(target), block_frames, 0)
         taken += frames

@@ -12,6 +12,7 @@ import numpy as np
 from numba import carray, njit
 
 from . import COMPILE
+from .drift import DRIFT, PROGRESS, RATE_HZ, anchor_error, captured_by_now, forget_error, read_progress, steer
 from .memory import floats_at, load_acquire, offset_of, record_at, store_release
 from .network import NETWORK, network_index
 from .resampler import RESAMPLER, needed, push, resample
@@ -22,6 +23,9 @@ STRIDE_FRAMES = 512
 
 #: Length of every fade. Shorter ones are heard as clicks, longer ones as swells.
 FADE_SAMPLES = 192
+
+#: A starved playback this far ahead of capture will not be helped by steering: samples were lost.
+_LOST_SAMPLES = 48
 
 #: Length of the offset in a tail (see :func:`_tail`): two thirds of a millisecond.
 _OFFSET_SAMPLES = 32
@@ -46,11 +50,14 @@ PLAYBACK = np.dtype(
             "dry_history",  # float32 [lanes, FADE_SAMPLES]
             "wet_history",
             "history_position",
-            "delay",  # low-band samples to have waiting when a block is due, on two clocks
+            "drift",  # what keeps two clocks together, or 0 where there is one
+            "progress",  # of capture, for that
+            "delay",  # samples to have between capture and playback, on two clocks
             "moves",  # delay changes asked for so far, and
             "moves_done",  # how many of them are made
             "move_samples",  # what the newest one adds to the delay
-            "max_excess",  # samples beyond the delay that are tolerated; 0: one clock, nothing to watch
+            "max_excess",  # samples beyond the delay that are left to steering
+            "starved",  # 1: the low band has run out
             "cursor",  # low-band position of the next sample to play
             "index",  # the same in the network's ring
             "enabled",  # 0: bypass
@@ -148,7 +155,7 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
     wet = floats_at(playback.wet, (lanes, playback.capacity))
     dry_history = floats_at(playback.dry_history, (lanes, FADE_SAMPLES))
     wet_history = floats_at(playback.wet_history, (lanes, FADE_SAMPLES))
-    if have_dry < count:
+    if have_dry < count and written(record_at(playback.low, RING)) > 0:  # before that capture has not begun
         playback.underruns += 1
     for i in range(count):
         _gains(playback, i < have_dry, i < have_wet)
@@ -203,14 +210,36 @@ def _jump(playback, cursor):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
-def _keep_delay(playback, count):  # type: ignore[no-untyped-def]
-    """Set the delay anew, by a crossfade, when the next *count* samples are not there or too many wait."""
-    available = written(record_at(playback.low, RING))
-    lag = available - playback.cursor
-    if available == 0 or count <= lag <= playback.delay + playback.max_excess:
+def _keep_clocks(playback, count, time_ns, seconds):  # type: ignore[no-untyped-def]
+    """Steer the resampler for a block of *seconds*; set the delay anew, by a crossfade, where that is too slow."""
+    drift = record_at(playback.drift, DRIFT)
+    sequence, at_ns, frames = read_progress(record_at(playback.progress, PROGRESS))
+    if sequence == 0:
         return
-    playback.resyncs += 1
-    _jump(playback, available - playback.delay)
+    fresh = sequence != drift.sequence
+    begun = drift.sequence == 0
+    drift.sequence = sequence
+    resampler = record_at(playback.resampler, RESAMPLER)
+    position = playback.cursor - resampler.filled + resampler.centre + resampler.fraction
+    error = captured_by_now(drift, time_ns, at_ns, frames) - position - playback.delay
+    if begun:
+        playback.cursor += round(error)
+        return
+    if written(record_at(playback.low, RING)) - playback.cursor < count:
+        playback.starved = 1
+    # While capture is silent nothing is repeated to fill the gap: the voice fades out, and in again when it is back.
+    lost = playback.starved != 0 and fresh and error < -_LOST_SAMPLES
+    wrong = anchor_error(drift)
+    if lost or (abs(error) > playback.max_excess and playback.starved == 0):
+        wrong = error
+    if wrong != 0.0:
+        playback.resyncs += 1
+        playback.starved = 0
+        _jump(playback, playback.cursor + round(wrong))
+        forget_error(drift)
+    elif playback.starved == 0 or error > -_LOST_SAMPLES:
+        playback.starved = 0
+        resampler.ppm = steer(drift, error, seconds)
 
 
 @njit(**COMPILE)
@@ -222,8 +251,11 @@ def _interleave(playback, block, target, first, frames):  # type: ignore[no-unty
 
 
 @njit(**COMPILE)
-def playback_block(playback, samples, frames):  # type: ignore[no-untyped-def]
-    """Fill *frames* interleaved device frames. *samples* is a CPointer(float32) of frames * channels."""
+def playback_block(playback, samples, frames, time_ns):  # type: ignore[no-untyped-def]
+    """Fill *frames* interleaved device frames, asked for at *time_ns*.
+
+    *samples* is a CPointer(float32) of frames * channels.
+    """
     target = carray(samples, frames * playback.channels)
     dry = floats_at(playback.dry, (playback.lanes, playback.capacity))
     first = 0
@@ -233,8 +265,11 @@ def playback_block(playback, samples, frames):  # type: ignore[no-untyped-def]
             playback.moves_done += 1
             playback.delay += playback.move_samples
             _jump(playback, playback.cursor - playback.move_samples)
-        if playback.max_excess > 0:
-            _keep_delay(playback, count)
+        if playback.drift != 0:
+            seconds = count * record_at(playback.resampler, RESAMPLER).nominal_step / RATE_HZ
+            # The rest of a device block is asked for now, too, but due later.
+            due_ns = time_ns + int(1e9 * seconds / count * first)
+            _keep_clocks(playback, needed(record_at(playback.resampler, RESAMPLER), count), due_ns, seconds)
         if playback.resampler == 0:
             _mix(playback, count)
             _interleave(playback, dry, target, first, count)

@@ -67,8 +67,8 @@ def _just_in_time(port_address, network_address, source, sink, block):  # type: 
     """Blocks through an engine that always ends at the last moment: just before the next callback."""
     port = record_at(port_address, PORT)
     for start in range(0, len(source) - block + 1, block):
-        capture_block(record_at(port.capture, CAPTURE), float_pointer(source.ctypes.data + 4 * start), block)
-        playback_block(record_at(port.playback, PLAYBACK), float_pointer(sink.ctypes.data + 4 * start), block)
+        capture_block(record_at(port.capture, CAPTURE), float_pointer(source.ctypes.data + 4 * start), block, 0)
+        playback_block(record_at(port.playback, PLAYBACK), float_pointer(sink.ctypes.data + 4 * start), block, 0)
         run_hops(record_at(network_address, NETWORK))
 
 
