@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import in_range
 from .inference import Inference
 from .kernel import half_taps
 from .latency import BlockPlan, LatencyBudget, least_delay_samples
@@ -21,6 +22,7 @@ from .native.memory import aligned_zeros
 from .native.network import network_thread
 from .native.playback import FADE_SAMPLES, INDEX_OFFSET, PLAYBACK
 from .native.playback import STRIDE_FRAMES as PLAYBACK_STRIDE_FRAMES
+from .native.ramp import Ramp
 from .native.resampler import Resampler
 from .native.ring import Ring
 from .native.system import NativeThread, Semaphore
@@ -36,6 +38,9 @@ RECOVER_HOPS = 8
 
 #: A capture device that is silent for so many blocks has stopped; until then it is taken to be on its way.
 _LONGEST_WAIT_BLOCKS = 4
+
+#: What the output gain can be set to. Louder than this is a mistake.
+GAIN_RANGE_DB = (-60.0, 24.0)
 
 #: How far the delay may be from its target while a drift of 300 ppm is being learnt, with room to spare.
 _STEERING_SAMPLES = 12
@@ -105,6 +110,9 @@ class Engine:
         self._port = aligned_zeros(1, PORT)
         self._progress = aligned_zeros(1, PROGRESS)
         self._drift = aligned_zeros(1, DRIFT)
+        self._gain = Ramp()
+        self.gain_db = 0.0
+        self.muted = False
         self.capture = self._capture[0]
         self.playback = self._playback[0]
         self.port_address = int(self._port.ctypes.data)
@@ -161,6 +169,7 @@ class Engine:
         record["capacity"] = most
         record["dry_history"] = self._floats(FADE_SAMPLES)
         record["wet_history"] = self._floats(FADE_SAMPLES)
+        record["gain"] = self._gain.address
         record["enabled"] = 1
         record["dry_gain"] = 1.0
         record["wet_gain"] = 1.0
@@ -239,6 +248,24 @@ class Engine:
     def set_enabled(self, enabled: bool) -> None:
         """Fade the network's signal in or out. Takes effect at the next block, without a click."""
         self.playback["enabled"] = int(enabled)
+
+    def set_gain_db(self, gain_db: float) -> None:
+        """Play louder or softer by *gain_db* (:data:`GAIN_RANGE_DB`), from the next block on, along a ramp of 10 ms."""
+        self.gain_db = in_range("gain_db", gain_db, GAIN_RANGE_DB)
+        self._set_gain()
+
+    def set_muted(self, muted: bool) -> None:
+        """Play silence, or the voice again, along a ramp of 10 ms; the gain is kept."""
+        self.muted = muted
+        self._set_gain()
+
+    def _set_gain(self) -> None:
+        self._gain.move_to(0.0 if self.muted else 10.0 ** (self.gain_db / 20.0))
+
+    @property
+    def faded_out(self) -> bool:
+        """Whether a mute is complete: what is handed to the device is silence. What it holds is still to be heard."""
+        return self.muted and self._gain.value == 0.0
 
     def set_guard_ms(self, guard_ms: float) -> None:
         """Hold another guard from the next block on, by a crossfade."""

@@ -18,3 +18,11 @@ def nearest(name: str, choices: Sequence[str], count: int = 3) -> list[str]:
     """The *choices* most like *name*, best first, ignoring case; empty when none is similar."""
     by_lower = {choice.lower(): choice for choice in choices}
     return [by_lower[match] for match in difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.4)]
+
+
+def in_range(name: str, value: float, limits: tuple[float, float]) -> float:
+    """*value* as a float, when it lies within *limits*; else a :class:`FullbandError` that names it."""
+    low, high = limits
+    if not low <= value <= high:
+        raise FullbandError(f"{name} is {value:g}; it can be from {low:g} to {high:g}")
+    return float(value)

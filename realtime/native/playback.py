@@ -15,6 +15,7 @@ from . import COMPILE
 from .drift import DRIFT, PROGRESS, RATE_HZ, anchor_error, captured_by_now, forget_error, read_progress, steer
 from .memory import floats_at, load_acquire, offset_of, record_at, store_release
 from .network import NETWORK, network_index
+from .ramp import RAMP, next_gain, smooth_step
 from .resampler import RESAMPLER, needed, push, resample
 from .ring import RING, read, write, written
 
@@ -61,6 +62,7 @@ PLAYBACK = np.dtype(
             "cursor",  # low-band position of the next sample to play
             "index",  # the same in the network's ring
             "enabled",  # 0: bypass
+            "gain",  # ramp of what is played
             "recover_samples",
             "good_run",
             "wet_tail",
@@ -101,19 +103,13 @@ def _fetch(playback, count):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
-def _smooth(x):  # type: ignore[no-untyped-def]
-    """From 0 to 1 with no slope at either end (smoothstep): a fade along it begins and ends without a bend."""
-    return x * x * (3.0 - 2.0 * x)
-
-
-@njit(**COMPILE)
 def _gains(playback, dry_there, wet_there):  # type: ignore[no-untyped-def]
     """Move both gains and tails on by one sample."""
     step = 1.0 / FADE_SAMPLES
     if not wet_there:
         if playback.wet_gain > 0.0 and playback.wet_tail == 0:
             playback.wet_tail = FADE_SAMPLES
-            playback.wet_tail_gain = _smooth(playback.wet_gain)
+            playback.wet_tail_gain = smooth_step(playback.wet_gain)
             playback.dropouts += 1
         playback.wet_gain = 0.0
         playback.good_run = 0
@@ -142,8 +138,8 @@ def _tail(history, lane, newest, left):  # type: ignore[no-untyped-def]
     since = FADE_SAMPLES - left
     last = history[lane, (newest - 1 - since) % FADE_SAMPLES]
     mirrored = history[lane, (newest - 2 - 2 * since) % FADE_SAMPLES]
-    offset = np.float32(_smooth(max(1.0 - since / _OFFSET_SAMPLES, 0.0)))
-    return np.float32(2.0) * last * offset - mirrored * np.float32(_smooth(left / FADE_SAMPLES))
+    offset = np.float32(smooth_step(max(1.0 - since / _OFFSET_SAMPLES, 0.0)))
+    return np.float32(2.0) * last * offset - mirrored * np.float32(smooth_step(left / FADE_SAMPLES))
 
 
 @njit(**COMPILE)
@@ -155,17 +151,19 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
     wet = floats_at(playback.wet, (lanes, playback.capacity))
     dry_history = floats_at(playback.dry_history, (lanes, FADE_SAMPLES))
     wet_history = floats_at(playback.wet_history, (lanes, FADE_SAMPLES))
+    gain_ramp = record_at(playback.gain, RAMP)
     if have_dry < count and written(record_at(playback.low, RING)) > 0:  # before that capture has not begun
         playback.underruns += 1
     for i in range(count):
         _gains(playback, i < have_dry, i < have_wet)
-        dry_gain = np.float32(_smooth(playback.dry_gain))
-        wet_gain = np.float32(_smooth(playback.wet_gain))
+        dry_gain = np.float32(smooth_step(playback.dry_gain))
+        wet_gain = np.float32(smooth_step(playback.wet_gain))
         room = np.float32(1.0)
         if playback.replace != 0:
-            tail_gain = playback.wet_tail_gain * _smooth(playback.wet_tail / FADE_SAMPLES)
+            tail_gain = playback.wet_tail_gain * smooth_step(playback.wet_tail / FADE_SAMPLES)
             room = np.float32(max(1.0 - wet_gain - tail_gain, 0.0))
         newest = playback.history_position
+        gain = np.float32(next_gain(gain_ramp))
         for lane in range(lanes):
             straight = np.float32(0.0)
             shaped = np.float32(0.0)
@@ -181,7 +179,7 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
                 shaped += _tail(wet_history, lane, newest, playback.wet_tail)
             else:
                 wet_history[lane, newest] = shaped
-            dry[lane, i] = room * straight + shaped
+            dry[lane, i] = gain * (room * straight + shaped)
         playback.history_position = (newest + 1) % FADE_SAMPLES
         playback.dry_tail = max(playback.dry_tail - 1, 0)
         playback.wet_tail = max(playback.wet_tail - 1, 0)
@@ -204,7 +202,7 @@ def _jump(playback, cursor):  # type: ignore[no-untyped-def]
     playback.dry_gain = 0.0
     if playback.wet_gain > 0.0 and playback.wet_tail == 0:
         playback.wet_tail = FADE_SAMPLES
-        playback.wet_tail_gain = _smooth(playback.wet_gain)
+        playback.wet_tail_gain = smooth_step(playback.wet_gain)
     playback.wet_gain = 0.0
     playback.good_run = 0
 

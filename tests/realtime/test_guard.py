@@ -56,8 +56,8 @@ def _bursts(port_address, network_address, source, sink, block, burst):  # type:
     port = record_at(port_address, PORT)
     for call in range(len(source) // block):
         start = call * block
-        capture_block(record_at(port.capture, CAPTURE), float_pointer(source.ctypes.data + 4 * start), block)
-        playback_block(record_at(port.playback, PLAYBACK), float_pointer(sink.ctypes.data + 4 * start), block)
+        capture_block(record_at(port.capture, CAPTURE), float_pointer(source.ctypes.data + 4 * start), block, 0)
+        playback_block(record_at(port.playback, PLAYBACK), float_pointer(sink.ctypes.data + 4 * start), block, 0)
         if call % burst == burst - 1:
             run_hops(record_at(network_address, NETWORK))
 
