@@ -1,0 +1,210 @@
+"""A running host: devices, engine, guard and bandwidth detector together, as ``fullband live`` and programs use it.
+
+>>> with Session(LiveSettings(input="usb headset")) as session:
+...     session.start()
+...     while session.running:
+...         for line in session.poll():
+...             print(line)
+...         time.sleep(0.1)
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import replace
+from typing import Any
+
+from .backends.base import Backend
+from .backends.select import open_backend
+from .bandwidth import BandwidthDetector
+from .config import LiveSettings
+from .engine import Engine, EngineSettings
+from .errors import FullbandError
+from .guard import GuardControl, GuardKeeper
+from .latency import LatencyBudget
+from .paths import find_model
+from .taps import Tap
+
+#: A device that has not called back by then will not.
+_FIRST_AUDIO_SECONDS = 5.0
+
+
+class Session:
+    """The host from microphone to speaker, for *settings*; *backend* takes the place of the one they name.
+
+    Silent until :meth:`start`. Then :meth:`poll` is to be called some ten times a second while :attr:`running`: it
+    keeps guard, cutoff and devices; audio itself waits for nothing here. For one thread of the control plane.
+    Raises :class:`FullbandError` where model or devices cannot be had.
+    """
+
+    def __init__(self, settings: LiveSettings, backend: Backend | None = None) -> None:
+        self.settings = settings
+        self._notices: list[str] = []
+        model = find_model(settings.model)
+        self.backend = backend if backend is not None else open_backend(settings, self._notices.append)
+        engine_settings = EngineSettings(
+            model,
+            guard_ms=settings.guard_ms,
+            cutoff_hz=settings.cutoff_hz,
+            realtime_priority=settings.realtime_priority,
+        )
+        try:
+            self.engine = Engine(self.backend.stream, engine_settings)
+        except BaseException:
+            self.backend.stop()
+            raise
+        self.engine.set_enabled(not settings.bypass)
+        self._heard = Tap(self.engine.low)
+        self._detector: BandwidthDetector | None = None
+        self._guard: GuardControl | None = None
+        self._guard_changes = 0
+        self._follow_settings()
+        self._device_latency_ms: tuple[float | None, float | None] = (None, None)
+        self._end_s: float | None = None
+        self._started = False
+        self._stopped = False
+
+    def _follow_settings(self) -> None:
+        """What looks after the engine, as the settings in effect want it."""
+        settings = self.settings
+        self._detector = BandwidthDetector() if settings.cutoff_hz is None else None
+        if self._guard is not None:
+            self._guard_changes += self._guard.changes
+        self._guard = None
+        if settings.adaptive_guard:
+            keeper = GuardKeeper(settings.guard_ms)
+            self._guard = GuardControl(keeper, self._take_least_margin, self.engine.set_guard_ms)
+
+    def _take_least_margin(self) -> int | None:
+        return self.engine.inference.take_least_margin() if self.engine.inference else None
+
+    def start(self) -> None:
+        """Let audio flow; returns when the first block has been played, and fails when none comes.
+
+        The delay is then planned for blocks of the size that the device really brings.
+        """
+        gc.collect()
+        gc.freeze()
+        self.engine.start()
+        self._started = True
+        self.backend.start(self.engine)
+        deadline = time.monotonic() + _FIRST_AUDIO_SECONDS
+        while int(self.engine.playback["blocks"]) == 0:
+            if time.monotonic() > deadline or not self.backend.active:
+                raise FullbandError(f"no audio comes from {self.backend.describe()}: see 'fullband doctor'")
+            time.sleep(0.002)
+        # The simulated device ends by itself, and by its own clock.
+        if self.settings.seconds is not None and self.backend.name != "simulated":
+            self._end_s = time.monotonic() + self.settings.seconds
+        brought = int(self.engine.playback["device_frames"]) // int(self.engine.playback["blocks"])
+        if brought != self.engine.stream.block_frames:
+            self.engine.set_block_frames(brought)
+
+    @property
+    def running(self) -> bool:
+        """Until the time of the settings is up, the source has ended, the devices are gone, or :meth:`stop`."""
+        timed_out = self._end_s is not None and time.monotonic() >= self._end_s
+        return self._started and not self._stopped and not timed_out and self.backend.active
+
+    @property
+    def died(self) -> bool:
+        """Whether the devices ended by themselves though they were to go on."""
+        return self._started and not self._stopped and self.backend.name != "simulated" and not self.backend.active
+
+    def remaining_s(self, most_s: float) -> float:
+        """Seconds until the time of the settings is up, *most_s* at most."""
+        return most_s if self._end_s is None else min(most_s, max(self._end_s - time.monotonic(), 0.0))
+
+    def poll(self) -> list[str]:
+        """Look after the running host; gives the lines, if any, that people should see."""
+        if self._started and not self._stopped:
+            heard = self._heard.read()
+            if self._detector is not None:
+                nyquist_hz = self.engine.stream.capture_rate_hz / 2
+                self.engine.set_cutoff_hz(min(self._detector.push(heard[0]), nyquist_hz))
+            if self._guard is not None:
+                self._guard.poll(time.monotonic())
+        notices, self._notices = self._notices, []
+        return notices
+
+    def set_bypass(self, bypass: bool) -> None:
+        """Only pass the voice through, or not; without a click, at an equal delay."""
+        self.settings = self.settings.model_copy(update={"bypass": bypass})
+        self.engine.set_enabled(not bypass)
+
+    def reload(self, settings: LiveSettings) -> None:
+        """Take over from *settings* what can change while audio runs: bypass, cutoff and guard."""
+        self.settings = settings
+        self.engine.set_enabled(not settings.bypass)
+        self.engine.set_guard_ms(settings.guard_ms)
+        if settings.cutoff_hz is not None:
+            self.engine.set_cutoff_hz(settings.cutoff_hz)
+        self._follow_settings()
+
+    @property
+    def guard_changes(self) -> int:
+        """How often the guard has been changed because of late hops or ample margins."""
+        return self._guard_changes + (self._guard.changes if self._guard else 0)
+
+    @property
+    def latency(self) -> LatencyBudget:
+        """The delay part by part, with the devices' own as long as they run, and as it was then."""
+        if not self._stopped:
+            self._device_latency_ms = self.backend.device_latency_ms
+        capture_ms, playback_ms = self._device_latency_ms
+        return replace(self.engine.latency, capture_device_ms=capture_ms, playback_device_ms=playback_ms)
+
+    @property
+    def device_xruns(self) -> int:
+        """Xruns that the backend itself counts, beside those that the callbacks are told of."""
+        return int(getattr(self.backend, "xruns", 0))
+
+    def figures(self) -> dict[str, Any]:
+        """What a report tells of a run: devices, model, latency and counters, ready for JSON."""
+        engine, stream = self.engine, self.engine.stream
+        return {
+            "backend": self.backend.name,
+            "devices": self.backend.describe(),
+            "model": engine.inference.contract.name if engine.inference else None,
+            "capture_rate_hz": stream.capture_rate_hz,
+            "playback_rate_hz": stream.playback_rate_hz,
+            "block_frames": stream.block_frames,
+            "guard_changes": self.guard_changes,
+            "cutoff_hz": engine.cutoff_hz,
+            "realtime": engine.realtime_granted,
+            "latency": self.latency.as_dict(),
+            "device_xruns": self.device_xruns,
+            "statistics": engine.statistics().as_dict(),
+        }
+
+    def status(self) -> dict[str, Any]:
+        """:meth:`figures` and what holds right now: guard, drift and the settings in effect, ready for JSON."""
+        return {
+            **self.figures(),
+            "running": self.running,
+            "bypass": not int(self.engine.playback["enabled"]),
+            "guard_ms": self.engine.guard_ms,
+            "drift_ppm": round(self.engine.drift_ppm, 2),
+            "settings": self.settings.model_dump(mode="json"),
+        }
+
+    def stop(self) -> None:
+        """End the audio. Counters and rings can still be read. May be called twice."""
+        if self._stopped:
+            return
+        self._device_latency_ms = self.backend.device_latency_ms
+        self._stopped = True
+        self.backend.stop()
+        self.engine.stop()
+
+    def close(self) -> None:
+        """Stop, and release devices and model."""
+        self.stop()
+        self.engine.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
