@@ -23,9 +23,19 @@ class Backend(Protocol):
     def stop(self) -> None:
         """Stop both devices; after it no callback runs. May be called twice."""
 
+    def reopen(self) -> None:
+        """After :meth:`stop`: look for the devices anew. :attr:`stream` may be another one then.
+
+        Raises :class:`FullbandError` while they are not there.
+        """
+
     @property
     def active(self) -> bool:
         """False once the stream has ended, by itself or by a fault."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether all there was to play has been played, so that nothing more is to come."""
 
     @property
     def device_latency_ms(self) -> tuple[float | None, float | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..devices import Device, find, import_sounddevice
+from ..devices import Device, find, import_sounddevice, refresh
 from ..engine import Engine, StreamFormat
 from ..errors import FullbandError
 
@@ -37,18 +37,23 @@ class PortAudio:
         latency: str | float = "low",
     ) -> None:
         self._sounddevice = import_sounddevice()
-        self.capture_device: Device = find(capture, "input")
-        self.playback_device: Device = find(playback, "output")
+        self._asked = (capture, playback, rate_hz)
         self._latency = latency
         self._block_frames = block_frames or 0  # 0: as the device has it, which needs no adaptation in PortAudio
         self._streams: list[Any] = []
+        self._find()
+
+    def _find(self) -> None:
+        capture, playback, rate_hz = self._asked
+        self.capture_device: Device = find(capture, "input")
+        self.playback_device: Device = find(playback, "output")
         one_clock = self._one_clock()
         playback_rate_hz = rate_hz or round(self.playback_device.default_rate_hz)
         capture_rate_hz = rate_hz or (playback_rate_hz if one_clock else round(self.capture_device.default_rate_hz))
         self.stream = StreamFormat(
             capture_rate_hz,
             playback_rate_hz,
-            block_frames or _PLANNED_BLOCK_FRAMES,
+            self._block_frames or _PLANNED_BLOCK_FRAMES,
             capture_channels=1,
             playback_channels=min(2, self.playback_device.max_output_channels),
             separate_clocks=not one_clock,
@@ -139,6 +144,14 @@ class PortAudio:
         for stream in self._streams:
             stream.close(ignore_errors=True)
         self._streams = []
+
+    def reopen(self) -> None:
+        refresh()
+        self._find()
+
+    @property
+    def ended(self) -> bool:
+        return False
 
     @property
     def active(self) -> bool:

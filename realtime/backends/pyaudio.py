@@ -37,14 +37,22 @@ class PyAudio:
         block_frames: int = 128,
     ) -> None:
         self._pyaudio = _import_pyaudio()
+        self._asked = (capture, playback, rate_hz, block_frames)
+        self._audio: Any = None
+        self._opened: Any = None
+        self._engine: Engine | None = None
+        self.reopen()
+
+    def reopen(self) -> None:
+        capture, playback, rate_hz, block_frames = self._asked
+        # PyAudio's list of devices is made when it is.
+        self.stop()
         self._audio = self._pyaudio.PyAudio()
         self._capture = self._find(capture, "input")
         self._playback = self._find(playback, "output")
         rate_hz = rate_hz or round(self._playback["defaultSampleRate"])
         self.stream = StreamFormat(rate_hz, rate_hz, block_frames, 1, 1)
         self._output = np.zeros((block_frames, self.stream.playback_channels), np.float32)
-        self._opened: Any = None
-        self._engine: Engine | None = None
 
     def _find(self, name: str | None, kind: str) -> dict[str, Any]:
         key = f"max{kind.capitalize()}Channels"
@@ -100,6 +108,10 @@ class PyAudio:
     @property
     def active(self) -> bool:
         return self._opened is not None and bool(self._opened.is_active())
+
+    @property
+    def ended(self) -> bool:
+        return False
 
     @property
     def device_latency_ms(self) -> tuple[float | None, float | None]:

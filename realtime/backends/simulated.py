@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import ENGINE_PRIORITY, Engine, StreamFormat
+from ..errors import FullbandError
 from ..native.device import CLOCK_OFFSET, DEVICE, device_thread
 from ..native.histogram import BUCKETS
 from ..native.memory import aligned_zeros
@@ -65,6 +66,7 @@ class SimulatedDevice:
         self._record = aligned_zeros(1, DEVICE)
         self.record = self._record[0]
         self._thread: NativeThread | None = None
+        self._plugged = True
         record = self.record
         record["address"] = self._record.ctypes.data
         record["capture_rate_hz"] = capture_rate_hz
@@ -99,6 +101,8 @@ class SimulatedDevice:
         self.record["capture_callback"] = capture
         self.record["playback_callback"] = playback
         self.record["user"] = user
+        self.record["stop"] = 0
+        self.record["done"] = 0
         self._thread = NativeThread(device_thread.address, int(self._record.ctypes.data), DEVICE_PRIORITY)
 
     def stop(self) -> None:
@@ -106,6 +110,19 @@ class SimulatedDevice:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    def die(self) -> None:
+        """As if unplugged: no callback comes any more, and the device cannot be opened until :meth:`come_back`."""
+        self._plugged = False
+        self.record["stop"] = 1
+
+    def come_back(self) -> None:
+        """Plug it in again; what it hears and plays goes on where it broke off once it is opened."""
+        self._plugged = True
+
+    def reopen(self) -> None:
+        if not self._plugged:
+            raise FullbandError("the simulated device is unplugged")
 
     def wait(self) -> None:
         """Until the source has been played out."""
@@ -116,6 +133,10 @@ class SimulatedDevice:
     @property
     def active(self) -> bool:
         return self._thread is not None and not int(self.record["done"])
+
+    @property
+    def ended(self) -> bool:
+        return int(self.record["played_frames"]) + int(self.record["block_frames"]) > len(self._sink)
 
     @property
     def device_latency_ms(self) -> tuple[float | None, float | None]:

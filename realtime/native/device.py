@@ -99,8 +99,9 @@ def device_thread(address):  # type: ignore[no-untyped-def]
     device = record_at(address, DEVICE)
     lateness = ints_at(device.lateness_histogram, BUCKETS)
     block = device.block_frames
-    started_ns = now_ns()
-    tick = 0
+    # One that was stopped goes on where it was.
+    tick = device.blocks
+    started_ns = now_ns() - (tick * block * 1_000_000_000) // device.playback_rate_hz
     while load_acquire(address + _STOP) == 0 and device.played_frames + block <= device.sink_frames:
         due_ns = (tick * block * 1_000_000_000) // device.playback_rate_hz
         is_capture = device.separate_clocks != 0 and _capture_due_ns(device) <= due_ns
