@@ -1,0 +1,190 @@
+"""What is said over the socket: one JSON object per line, requests one way and answers the other.
+
+A request names a ``command`` and what it needs; ``id``, where given, comes back with the answer::
+
+    {"command": "gain", "db": -3.0, "id": 7}
+    {"ok": true, "result": {"gain_db": -3.0}, "id": 7}
+    {"command": "gain", "dp": 3}
+    {"ok": false, "error": "gain: unknown key 'dp'; did you mean 'db'?"}
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from ..errors import FullbandError, nearest
+from ..guard import MAX_GUARD_MS
+
+#: Longest request, its newline included.
+MAX_LINE_BYTES = 4096
+
+#: The last word of a switch.
+Switch = Literal["on", "off", "toggle"]
+
+
+class Request(BaseModel):
+    """What all requests have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: Annotated[int, Field(ge=-(2**53), le=2**53)] | Annotated[str, Field(max_length=64)] | None = None
+
+
+class Bypass(Request):
+    """Only pass the voice through."""
+
+    command: Literal["bypass"] = "bypass"
+    state: Switch
+
+
+class Mute(Request):
+    """Silence."""
+
+    command: Literal["mute"] = "mute"
+    state: Switch
+
+
+class Gain(Request):
+    """Level of all that is heard."""
+
+    command: Literal["gain"] = "gain"
+    db: float = Field(ge=-60.0, le=24.0, allow_inf_nan=False)
+
+
+class Level(Request):
+    """Level of the high band."""
+
+    command: Literal["level"] = "level"
+    db: float = Field(ge=-40.0, le=12.0, allow_inf_nan=False)
+
+
+class Tilt(Request):
+    """Tilt of the high band, per octave."""
+
+    command: Literal["tilt"] = "tilt"
+    db: float = Field(ge=-12.0, le=12.0, allow_inf_nan=False)
+
+
+class Guard(Request):
+    """Delay held against late hops."""
+
+    command: Literal["guard"] = "guard"
+    ms: float = Field(ge=0.0, le=MAX_GUARD_MS, allow_inf_nan=False)
+
+
+class Model(Request):
+    """Another model: a shipped one, the path of a file, or 'none'."""
+
+    command: Literal["model"] = "model"
+    name: str = Field(min_length=1, max_length=3000)
+
+
+class Stats(Request):
+    """All counters and histograms."""
+
+    command: Literal["stats"] = "stats"
+
+
+class Status(Request):
+    """What runs, and how it is set."""
+
+    command: Literal["status"] = "status"
+
+
+class Reload(Request):
+    """Read the configuration again."""
+
+    command: Literal["reload"] = "reload"
+
+
+class Stop(Request):
+    """End the host."""
+
+    command: Literal["stop"] = "stop"
+
+
+REQUESTS: dict[str, type[Request]] = {
+    kind.model_fields["command"].default: kind
+    for kind in (Bypass, Mute, Gain, Level, Tilt, Guard, Model, Stats, Status, Reload, Stop)
+}
+
+
+def _explain(command: str, kind: type[Request], error: ValidationError) -> FullbandError:
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    keys = [name for name in kind.model_fields if name != "command"]
+    if first["type"] == "extra_forbidden":
+        near = nearest(key, keys, 1)
+        return FullbandError(
+            f"{command}: unknown key '{key}'; " + (f"did you mean '{near[0]}'?" if near else f"keys are: {_list(keys)}")
+        )
+    if first["type"] == "missing":
+        return FullbandError(f"{command}: '{key}' is missing")
+    near = nearest(first["input"], ["on", "off", "toggle"], 1) if _is_switch(first) else []
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return FullbandError(f"{command}: '{key}' is {_short(first['input'])}: {first['msg']}{hint}")
+
+
+def _is_switch(error: Any) -> bool:
+    return error["type"] == "literal_error" and isinstance(error["input"], str)
+
+
+def _list(names: Any) -> str:
+    return ", ".join(names)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def parse(line: bytes) -> Request:
+    """The request on *line*. Raises :class:`FullbandError` that names the key and the nearest right word."""
+    try:
+        values = from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        raise FullbandError(f"not valid JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise FullbandError('a request is one JSON object on a line, such as {"command": "status"}')
+    if "command" not in values:
+        raise FullbandError(f"'command' is missing; commands are: {_list(REQUESTS)}")
+    command = values["command"]
+    kind = REQUESTS.get(command) if isinstance(command, str) else None
+    if kind is None:
+        near = nearest(command, list(REQUESTS), 1) if isinstance(command, str) else []
+        hint = f"did you mean '{near[0]}'?" if near else f"commands are: {_list(REQUESTS)}"
+        raise FullbandError(f"no command {_short(command)}; {hint}")
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise _explain(command, kind, error) from None
+
+
+def identity(line: bytes) -> int | str | None:
+    """The ``id`` on a line that :func:`parse` refuses, as far as it can be made out."""
+    try:
+        found = from_json(line)
+        given = found.get("id") if isinstance(found, dict) else None
+        return Request(id=given).id
+    except (ValueError, ValidationError):
+        return None
+
+
+def _answer(content: dict[str, Any], identity: int | str | None) -> bytes:
+    if identity is not None:
+        content["id"] = identity
+    return json.dumps(content, allow_nan=False).encode() + b"\n"
+
+
+def result(values: dict[str, Any], identity: int | str | None = None) -> bytes:
+    """The line that answers a request with its result. ValueError: *values* hold what JSON cannot say."""
+    return _answer({"ok": True, "result": values}, identity)
+
+
+def refusal(reason: str, identity: int | str | None = None) -> bytes:
+    """The line that answers a request that could not be done."""
+    return _answer({"ok": False, "error": " ".join(reason.split())}, identity)
