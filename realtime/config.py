@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .engine import ENGINE_PRIORITY
+from .engine import ENGINE_PRIORITY, GAIN_RANGE_DB
 from .errors import FullbandError, nearest
+from .guard import GUARD_RANGE_MS
 from .paths import CONFIGS
 
 _PRESETS = CONFIGS / "live"
@@ -26,10 +27,12 @@ class LiveSettings(BaseModel):
     model: str = "default"
     rate_hz: int | None = Field(None, ge=8_000, le=96_000)
     block_frames: int | None = Field(None, ge=16, le=4_096)
-    guard_ms: float = Field(2.0, ge=0.0, le=200.0)
+    guard_ms: float = Field(2.0, ge=GUARD_RANGE_MS[0], le=GUARD_RANGE_MS[1])
     adaptive_guard: bool = True
     cutoff_hz: float | None = Field(None, ge=2_000.0, le=24_000.0)
     bypass: bool = False
+    muted: bool = False
+    gain_db: float = Field(0.0, ge=GAIN_RANGE_DB[0], le=GAIN_RANGE_DB[1])
     seconds: float | None = Field(None, ge=0.0)
     device_latency: Literal["low", "high"] | float = "low"
     realtime_priority: int = Field(ENGINE_PRIORITY, ge=0, le=98)

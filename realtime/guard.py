@@ -27,6 +27,9 @@ _SPARE_MS = 1.5
 #: Beyond this a call becomes awkward; the high band is given up instead.
 MAX_GUARD_MS = 60.0
 
+#: What a person can ask for.
+GUARD_RANGE_MS = (0.0, 200.0)
+
 
 @dataclass(frozen=True)
 class GuardChange:

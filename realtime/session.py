@@ -20,8 +20,8 @@ from .backends.select import open_backend
 from .bandwidth import BandwidthDetector
 from .config import LiveSettings
 from .engine import Engine, EngineSettings
-from .errors import FullbandError
-from .guard import GuardControl, GuardKeeper
+from .errors import FullbandError, in_range
+from .guard import GUARD_RANGE_MS, GuardControl, GuardKeeper
 from .latency import LatencyBudget
 from .paths import find_model
 from .taps import Tap
@@ -54,7 +54,7 @@ class Session:
         except BaseException:
             self.backend.stop()
             raise
-        self.engine.set_enabled(not settings.bypass)
+        self._set_engine()
         self._heard = Tap(self.engine.low)
         self._detector: BandwidthDetector | None = None
         self._guard: GuardControl | None = None
@@ -65,10 +65,19 @@ class Session:
         self._started = False
         self._stopped = False
 
+    def _set_engine(self) -> None:
+        """Bypass, gain and mute as the settings in effect want them."""
+        self.engine.set_enabled(not self.settings.bypass)
+        self.engine.set_gain_db(self.settings.gain_db)
+        self.engine.set_muted(self.settings.muted)
+
     def _follow_settings(self) -> None:
         """What looks after the engine, as the settings in effect want it."""
+        self._detector = BandwidthDetector() if self.settings.cutoff_hz is None else None
+        self._follow_guard()
+
+    def _follow_guard(self) -> None:
         settings = self.settings
-        self._detector = BandwidthDetector() if settings.cutoff_hz is None else None
         if self._guard is not None:
             self._guard_changes += self._guard.changes
         self._guard = None
@@ -128,15 +137,34 @@ class Session:
         notices, self._notices = self._notices, []
         return notices
 
+    def _change(self, **values: Any) -> None:
+        self.settings = self.settings.model_copy(update=values)
+
     def set_bypass(self, bypass: bool) -> None:
         """Only pass the voice through, or not; without a click, at an equal delay."""
-        self.settings = self.settings.model_copy(update={"bypass": bypass})
+        self._change(bypass=bypass)
         self.engine.set_enabled(not bypass)
 
+    def set_gain_db(self, gain_db: float) -> None:
+        """Play all louder or softer, within -60 to 24 dB, along a ramp."""
+        self.engine.set_gain_db(gain_db)
+        self._change(gain_db=gain_db)
+
+    def set_muted(self, muted: bool) -> None:
+        """Play silence, or the voice again, along a ramp; the gain is kept."""
+        self._change(muted=muted)
+        self.engine.set_muted(muted)
+
+    def set_guard_ms(self, guard_ms: float) -> None:
+        """Hold another guard, by a crossfade; where it adapts, this is from now on the least."""
+        self._change(guard_ms=in_range("guard_ms", guard_ms, GUARD_RANGE_MS))
+        self.engine.set_guard_ms(guard_ms)
+        self._follow_guard()
+
     def reload(self, settings: LiveSettings) -> None:
-        """Take over from *settings* what can change while audio runs: bypass, cutoff and guard."""
+        """Take over from *settings* what can change while audio runs: bypass, gain, mute, cutoff and guard."""
         self.settings = settings
-        self.engine.set_enabled(not settings.bypass)
+        self._set_engine()
         self.engine.set_guard_ms(settings.guard_ms)
         if settings.cutoff_hz is not None:
             self.engine.set_cutoff_hz(settings.cutoff_hz)
@@ -183,7 +211,9 @@ class Session:
         return {
             **self.figures(),
             "running": self.running,
-            "bypass": not int(self.engine.playback["enabled"]),
+            "bypass": self.settings.bypass,
+            "muted": self.settings.muted,
+            "gain_db": self.settings.gain_db,
             "guard_ms": self.engine.guard_ms,
             "drift_ppm": round(self.engine.drift_ppm, 2),
             "settings": self.settings.model_dump(mode="json"),

@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from ..engine import GAIN_RANGE_DB
 from ..errors import FullbandError, nearest
-from ..guard import MAX_GUARD_MS
+from ..guard import GUARD_RANGE_MS
 
 #: Longest request, its newline included.
 MAX_LINE_BYTES = 4096
@@ -52,7 +53,7 @@ class Gain(Request):
     """Level of all that is heard."""
 
     command: Literal["gain"] = "gain"
-    db: float = Field(ge=-60.0, le=24.0, allow_inf_nan=False)
+    db: float = Field(ge=GAIN_RANGE_DB[0], le=GAIN_RANGE_DB[1], allow_inf_nan=False)
 
 
 class Level(Request):
@@ -73,7 +74,7 @@ class Guard(Request):
     """Delay held against late hops."""
 
     command: Literal["guard"] = "guard"
-    ms: float = Field(ge=0.0, le=MAX_GUARD_MS, allow_inf_nan=False)
+    ms: float = Field(ge=GUARD_RANGE_MS[0], le=GUARD_RANGE_MS[1], allow_inf_nan=False)
 
 
 class Model(Request):

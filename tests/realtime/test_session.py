@@ -60,6 +60,30 @@ def test_bypass_holds_and_is_told(doubling: Path) -> None:
     assert np.abs(device.played[0, -2_400:]).max() == pytest.approx(0.3, abs=0.01)
 
 
+def test_gain_and_mute_are_heard_and_told(doubling: Path) -> None:
+    device = SimulatedDevice(_tone(60.0), 48_000)
+    with Session(_settings(doubling, bypass=True), device) as session:
+        session.start()
+        session.set_gain_db(-20.0)
+        with pytest.raises(FullbandError, match="gain_db"):
+            session.set_gain_db(99.0)
+        time.sleep(0.2)
+        assert session.status()["gain_db"] == -20.0
+        assert np.abs(device.played[0, -2_400:]).max() == pytest.approx(0.03, abs=0.001)
+        session.set_muted(True)
+        time.sleep(0.2)
+        assert session.status()["muted"] is True
+        assert not device.played[0, -2_400:].any()
+
+
+def test_a_guard_that_is_set_is_held(doubling: Path) -> None:
+    with Session(_settings(doubling), SimulatedDevice(_tone(60.0), 48_000)) as session:
+        session.start()
+        session.set_guard_ms(7.0)
+        assert session.latency.guard_ms == pytest.approx(7.0)
+        assert session.status()["settings"]["guard_ms"] == 7.0
+
+
 def test_the_status_survives_json(doubling: Path) -> None:
     with Session(_settings(doubling), SimulatedDevice(_tone(1.0), 48_000)) as session:
         session.start()
