@@ -31,7 +31,7 @@ COMMANDS = {
 
 
 #: What only the extra ``train`` brings.
-_TRAINING_PACKAGES = ("torch", "scipy", "onnx", "onnxscript", "visqol")
+_TRAINING_PACKAGES = ("torch", "scipy", "onnx", "onnxscript", "visqol", "av")
 
 
 class _LazyCommand(TyperCommand):
