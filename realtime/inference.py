@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .native.histogram import BUCKETS
+from .native.histogram import new_cells
 from .native.memory import aligned_zeros
 from .native.network import NETWORK, NO_MARGIN, run_hops_at
 from .native.ring import Ring
@@ -38,8 +38,8 @@ class Inference:
         self.output = aligned_zeros((lanes, contract.output_samples), np.float32)
         self.overlap = aligned_zeros((lanes, contract.output_samples), np.float32)
         self.cutoff_hz = aligned_zeros((lanes, 1), np.float32)
-        self.compute_histogram: NDArray[np.int64] = aligned_zeros(BUCKETS, np.int64)
-        self.response_histogram: NDArray[np.int64] = aligned_zeros(BUCKETS, np.int64)
+        self.compute_histogram = new_cells()
+        self.response_histogram = new_cells()
         self._states = [[aligned_zeros((lanes, *shape), np.float32) for _, shape in contract.states] for _ in range(2)]
         self._record = aligned_zeros(1, NETWORK)
         self.record = self._record[0]

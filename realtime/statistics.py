@@ -1,24 +1,41 @@
-"""What the data plane has counted, as a frozen record."""
+"""What the data plane has counted and how it is set, as a frozen record.
+
+The counters lie in blocks of memory, each written by one thread of the data plane with no lock. Every counter is
+one machine word, so that none can be read half written; and for one that belongs with another, the blocks are read
+until two readings are the same. As counters only grow, nothing was written between those two (the double collect of
+Afek et al., "Atomic snapshots of shared memory", J. ACM 40, 1993).
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .native.histogram import percentile_ms
+import numpy as np
+from numpy.typing import NDArray
+
+from .native.histogram import Histogram
 from .onnx.contract import RATE_HZ
 
 if TYPE_CHECKING:
     from .engine import Engine
 
+#: Readings until one is taken as it is. A block is written for a small part of the time, so the second one mostly does.
+_READINGS = 16
+
+_HISTOGRAMS = ("compute", "response")
+
 
 @dataclass(frozen=True)
 class Statistics:
-    """Counters since the start of an engine.
+    """Counters since the start of an engine, and what it is set to.
 
     *deadline_misses* are hops whose high band was not there when playback asked for it; *dull_seconds* is
     what was played without it for that reason; *dropouts* how often. *xruns* are blocks that the device
     reported as over- or underflowed. *resyncs* count delays set anew because two clocks ran apart.
+    *compute* holds how long hops took, *response* how long after their last sample had come they were done.
+    What the devices did (*device_losses*, *device_xruns*) and what the host did about overload (*step_downs*,
+    *guard_changes*) is known to a session only, and 0 without one.
     """
 
     seconds: float
@@ -40,24 +57,52 @@ class Statistics:
     bad_chunks: int
     skipped_hops: int
     cleaned_samples: int
+    model: str | None
+    bypass: bool
+    muted: bool
+    gain_db: float
+    guard_ms: float
+    latency_ms: float
+    cutoff_hz: float
+    drift_ppm: float
+    compute: Histogram
+    response: Histogram
+    device_xruns: int = 0
+    device_losses: int = 0
+    step_downs: int = 0
+    guard_changes: int = 0
 
-    def as_dict(self) -> dict[str, float]:
-        """For reports."""
-        return {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
+    def as_dict(self, *, histograms: bool = False) -> dict[str, Any]:
+        """For reports; with the buckets of the *histograms* where they are wanted."""
+        values = {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        for name in _HISTOGRAMS:
+            del values[name]
+            if histograms:
+                values[name] = getattr(self, name).as_dict()
+        return values
+
+
+def settled(blocks: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Copies of *blocks* that belong together."""
+    newest = [block.copy() for block in blocks]
+    for _ in range(_READINGS):
+        before, newest = newest, [block.copy() for block in blocks]
+        if all(a.tobytes() == b.tobytes() for a, b in zip(before, newest, strict=True)):
+            break
+    return newest
 
 
 def collect(engine: Engine) -> Statistics:
     """Read the counters of *engine*; it may be running."""
-    capture, playback = engine.capture, engine.playback
     inference = engine.inference
-    network = inference.record if inference else None
-    compute = [0.0] * 4
-    response = [0.0] * 2
+    blocks = [np.asarray(engine.capture), np.asarray(engine.playback)]
     hop_ms = 0.0
     if inference is not None:
         hop_ms = inference.contract.hop_ms
-        compute = [percentile_ms(inference.compute_histogram.copy(), p) for p in (50, 99, 99.9, 100)]
-        response = [percentile_ms(inference.response_histogram.copy(), p) for p in (50, 99)]
+        blocks += [np.asarray(inference.record), inference.compute_histogram, inference.response_histogram]
+    capture, playback, *of_network = settled(blocks)
+    network = of_network[0] if of_network else None
+    compute, response = (Histogram.of(cells) for cells in of_network[1:]) if of_network else [Histogram.empty()] * 2
 
     def counter(name: str) -> int:
         return int(network[name]) if network is not None else 0
@@ -67,13 +112,13 @@ def collect(engine: Engine) -> Statistics:
         hops=counter("hops"),
         deadline_misses=counter("deadline_misses"),
         longest_miss_run=counter("longest_miss_run"),
-        hop_p50_ms=compute[0],
-        hop_p99_ms=compute[1],
-        hop_p999_ms=compute[2],
-        hop_max_ms=compute[3],
-        response_p50_ms=response[0],
-        response_p99_ms=response[1],
-        load=compute[0] / hop_ms if hop_ms else 0.0,
+        hop_p50_ms=compute.percentile_ms(50),
+        hop_p99_ms=compute.percentile_ms(99),
+        hop_p999_ms=compute.percentile_ms(99.9),
+        hop_max_ms=compute.percentile_ms(100),
+        response_p50_ms=response.percentile_ms(50),
+        response_p99_ms=response.percentile_ms(99),
+        load=compute.percentile_ms(50) / hop_ms if hop_ms else 0.0,
         xruns=int(capture["device_flags"]) + int(playback["device_flags"]),
         underruns=int(playback["underruns"]),
         resyncs=int(playback["resyncs"]),
@@ -82,4 +127,14 @@ def collect(engine: Engine) -> Statistics:
         bad_chunks=counter("bad_chunks") + counter("failed_runs"),
         skipped_hops=counter("skipped_hops"),
         cleaned_samples=int(capture["cleaned_samples"]),
+        model=inference.contract.name if inference is not None else None,
+        bypass=not int(playback["enabled"]),
+        muted=engine.muted,
+        gain_db=engine.gain_db,
+        guard_ms=engine.guard_ms,
+        latency_ms=engine.latency.total_ms,
+        cutoff_hz=engine.cutoff_hz,
+        drift_ppm=engine.drift_ppm,
+        compute=compute,
+        response=response,
     )

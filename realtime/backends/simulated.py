@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..engine import ENGINE_PRIORITY, Engine, StreamFormat
 from ..errors import FullbandError
 from ..native.device import CLOCK_OFFSET, DEVICE, device_thread
-from ..native.histogram import BUCKETS
+from ..native.histogram import new_cells
 from ..native.memory import aligned_zeros
 from ..native.system import NativeThread
 
@@ -62,7 +62,7 @@ class SimulatedDevice:
         self._source[:frames] = source.T
         self._silence = np.zeros((most, channels), np.float32)
         self._sink = np.zeros((self.blocks * block_frames, playback_channels), np.float32)
-        self.lateness_histogram: NDArray[np.int64] = aligned_zeros(BUCKETS, np.int64)
+        self.lateness_histogram = new_cells()
         self._record = aligned_zeros(1, DEVICE)
         self.record = self._record[0]
         self._thread: NativeThread | None = None

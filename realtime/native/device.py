@@ -11,7 +11,7 @@ import numpy as np
 from numba import cfunc, njit, types
 
 from . import COMPILE
-from .histogram import BUCKETS, record_duration
+from .histogram import CELLS, record_duration
 from .memory import call_stream_callback, ints_at, load_acquire, offset_of, record_at, store_release
 from .network import NETWORK
 from .ring import RING, written
@@ -97,7 +97,7 @@ def _capture_due_ns(device):  # type: ignore[no-untyped-def]
 def device_thread(address):  # type: ignore[no-untyped-def]
     """Body of the device's thread; ends when the sink is full or when told to stop."""
     device = record_at(address, DEVICE)
-    lateness = ints_at(device.lateness_histogram, BUCKETS)
+    lateness = ints_at(device.lateness_histogram, CELLS)
     block = device.block_frames
     # One that was stopped goes on where it was.
     tick = device.blocks

@@ -11,7 +11,7 @@ import numpy as np
 from numba import cfunc, njit, types
 
 from . import COMPILE, COMPILE_NOGIL
-from .histogram import BUCKETS, record_duration
+from .histogram import CELLS, record_duration
 from .memory import (
     call_release,
     call_run,
@@ -175,8 +175,8 @@ def _run_hop(network, skip):  # type: ignore[no-untyped-def]
     _count_deadline(network, index)
     if not skip:
         ended_ns = now_ns()
-        record_duration(ints_at(network.compute_histogram, BUCKETS), ended_ns - began_ns)
-        record_duration(ints_at(network.response_histogram, BUCKETS), ended_ns - arrived_ns)
+        record_duration(ints_at(network.compute_histogram, CELLS), ended_ns - began_ns)
+        record_duration(ints_at(network.response_histogram, CELLS), ended_ns - arrived_ns)
 
 
 @njit(**COMPILE)
