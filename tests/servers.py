@@ -44,7 +44,8 @@ def missing(server: str) -> str | None:
 class Server:
     """A running server: the environment and the command prefix that make a child process its client.
 
-    *quantum* is the server's period in frames at :data:`RATE_HZ`.
+    *quantum* is the server's period in frames at :data:`RATE_HZ`. The server runs already; it can be stopped by
+    *stop* and started again by *start*, at the same address.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Server:
     prefix: tuple[str, ...]
     quantum: int
     folder: Path
+    start: Callable[[], None]
+    stop: Callable[[], None]
 
     def wrap(self, command: list[str]) -> list[str]:
         """*command* as a client of this server."""
@@ -128,8 +131,8 @@ class _Daemons:
         return done.returncode == 0 and all(text in done.stdout for text in expected)
 
     def stop(self) -> None:
-        for _, process in reversed(self._running):
-            stop_group(process)
+        while self._running:
+            stop_group(self._running.pop()[1])
 
 
 @contextmanager
@@ -194,16 +197,22 @@ def pipewire(quantum: int = 256) -> Iterator[Server]:
         runtime = daemons.folder / "run"
         address = f"unix:path={runtime / 'bus'}"
         daemons.env["DBUS_SESSION_BUS_ADDRESS"] = address
-        daemons.start(["dbus-daemon", "--session", "--nofork", f"--address={address}"])
-        poll((runtime / "bus").is_socket, "the D-Bus session")
-        daemons.start(["pipewire"])
-        poll(lambda: daemons.succeeds(["pw-link", "--output"]), "PipeWire")
-        daemons.start(["wireplumber"])
-        poll(
-            lambda: daemons.succeeds(["pw-link", "--output", "--input"], "spk:playback", "spk:monitor", "mic:capture"),
-            "ports of PipeWire's virtual devices",
-        )
-        yield Server("pipewire", daemons.env, ("pw-jack",), quantum, daemons.folder)
+
+        def start() -> None:
+            (runtime / "bus").unlink(missing_ok=True)
+            daemons.start(["dbus-daemon", "--session", "--nofork", f"--address={address}"])
+            poll((runtime / "bus").is_socket, "the D-Bus session")
+            daemons.start(["pipewire"])
+            poll(lambda: daemons.succeeds(["pw-link", "--output"]), "PipeWire")
+            daemons.start(["wireplumber"])
+            ports = "spk:playback", "spk:monitor", "mic:capture"
+            poll(
+                lambda: daemons.succeeds(["pw-link", "--output", "--input"], *ports),
+                "ports of PipeWire's virtual devices",
+            )
+
+        start()
+        yield Server("pipewire", daemons.env, ("pw-jack",), quantum, daemons.folder, start, daemons.stop)
 
 
 @contextmanager
@@ -235,9 +244,13 @@ def jack(period: int = 128, *, synchronous: bool = True) -> Iterator[Server]:
         daemons.env["JACK_DEFAULT_SERVER"] = name
         mode = ["--sync"] if synchronous else []
         driver = ["-d", "dummy", "-r", str(RATE_HZ), "-p", str(period), "-C", "2", "-P", "2"]
-        daemons.start(["jackd", "--name", name, "--no-realtime", *mode, *driver])
-        poll(lambda: daemons.succeeds(["jack_lsp"], "system:capture_1", "system:playback_1"), "the JACK server")
-        yield Server("jack", daemons.env, (), period, daemons.folder)
+
+        def start() -> None:
+            daemons.start(["jackd", "--name", name, "--no-realtime", *mode, *driver])
+            poll(lambda: daemons.succeeds(["jack_lsp"], "system:capture_1", "system:playback_1"), "the JACK server")
+
+        start()
+        yield Server("jack", daemons.env, (), period, daemons.folder, start, daemons.stop)
 
 
 #: ``norewinds``: the default sink would swallow the first two seconds of a stream at once.
@@ -276,9 +289,13 @@ def pulse() -> Iterator[Server]:
         script.write_text(_PULSE_CONF.format(socket=socket, rate=RATE_HZ, description=description))
         (daemons.folder / ".asoundrc").write_text(_ASOUNDRC.format(server=server))
         options = ["--exit-idle-time=-1", "--daemonize=no", "--disable-shm=yes", "--use-pid-file=no", "--system=no"]
-        daemons.start(["pulseaudio", "-n", *options, "-F", str(script)])
-        poll(lambda: daemons.succeeds(["pactl", "list", "short"], "spk.monitor", "micfeed", "mic\t"), "PulseAudio")
-        yield Server("pulse", daemons.env, (), 480, daemons.folder)
+
+        def start() -> None:
+            daemons.start(["pulseaudio", "-n", *options, "-F", str(script)])
+            poll(lambda: daemons.succeeds(["pactl", "list", "short"], "spk.monitor", "micfeed", "mic\t"), "PulseAudio")
+
+        start()
+        yield Server("pulse", daemons.env, (), 480, daemons.folder, start, daemons.stop)
 
 
 SERVERS: dict[str, Callable[[], object]] = {"pipewire": pipewire, "jack": jack, "pulse": pulse}
