@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,13 @@ _LONGEST_WAIT_BLOCKS = 4
 
 #: What the output gain can be set to. Louder than this is a mistake.
 GAIN_RANGE_DB = (-60.0, 24.0)
+
+#: What comes from a device that is back begins along a ramp of this length.
+_FADE_IN_SECONDS = 0.01
+
+#: Silence between two devices passes in pieces that the network can keep up with; it gets so long for each.
+_SILENCE_SAMPLES = 960
+_CATCH_UP_SECONDS = 0.05
 
 #: How far the delay may be from its target while a drift of 300 ppm is being learnt, with room to spare.
 _STEERING_SAMPLES = 12
@@ -99,11 +107,8 @@ class Engine:
             Inference(settings.model, lanes, self.low, self.high, settings.session) if settings.model else None
         )
         self.capture_resampler: Resampler | None = None
-        if stream.capture_rate_hz != RATE_HZ:
-            self.capture_resampler = Resampler(stream.capture_rate_hz, RATE_HZ, lanes, CAPTURE_STRIDE_FRAMES)
         self.playback_resampler: Resampler | None = None
-        if stream.playback_rate_hz != RATE_HZ or stream.separate_clocks:
-            self.playback_resampler = Resampler(RATE_HZ, stream.playback_rate_hz, lanes, self._most_played)
+        self._make_resamplers()
         self._memory: list[NDArray[Any]] = []
         self._capture = aligned_zeros(1, CAPTURE)
         self._playback = aligned_zeros(1, PLAYBACK)
@@ -121,11 +126,20 @@ class Engine:
         self._thread: NativeThread | None = None
         #: Whether the engine thread was given its real-time priority.
         self.realtime_granted = False
+        self.playback["enabled"] = 1
         self._bind_capture()
         self._bind_playback()
         self._bind_network()
         self.set_cutoff_hz(settings.cutoff_hz or stream.capture_rate_hz / 2)
         self.latency = self._budget()
+
+    def _make_resamplers(self) -> None:
+        stream, lanes = self.stream, self.settings.lanes
+        self.capture_resampler = self.playback_resampler = None
+        if stream.capture_rate_hz != RATE_HZ:
+            self.capture_resampler = Resampler(stream.capture_rate_hz, RATE_HZ, lanes, CAPTURE_STRIDE_FRAMES)
+        if stream.playback_rate_hz != RATE_HZ or stream.separate_clocks:
+            self.playback_resampler = Resampler(RATE_HZ, stream.playback_rate_hz, lanes, self._most_played)
 
     @property
     def _most_played(self) -> int:
@@ -169,14 +183,21 @@ class Engine:
         record["capacity"] = most
         record["dry_history"] = self._floats(FADE_SAMPLES)
         record["wet_history"] = self._floats(FADE_SAMPLES)
+        record["history_position"] = record["dry_tail"] = record["wet_tail"] = 0
         record["gain"] = self._gain.address
-        record["enabled"] = 1
         record["dry_gain"] = 1.0
-        record["wet_gain"] = 1.0
+        record["wet_gain"] = float(record["enabled"])
+        record["first"] = self.low.written
+        record["starved"] = 0
+        record["moves_done"] = record["moves"]
+        record["drift"] = record["progress"] = 0
         if self.stream.separate_clocks:
+            self._drift[:] = 0
+            self._progress["sequence"] = 0
             record["drift"] = self._drift.ctypes.data
             record["progress"] = self._progress.ctypes.data
             self._drift["capture_step"] = RATE_HZ / self.stream.capture_rate_hz
+            self._drift["origin"] = self.low.written - int(self.capture["device_frames"]) * self._drift["capture_step"]
             self._drift["longest_wait"] = _LONGEST_WAIT_BLOCKS * self.stream.block_samples + RATE_HZ // 100
         self._set_delay()
 
@@ -223,7 +244,7 @@ class Engine:
         delay = sum(self._delays())
         block = math.ceil(self.stream.block_samples)
         self._delay_asked = delay
-        self.playback["cursor"] = -delay
+        self.playback["cursor"] = self.low.written - delay
         self.playback["delay"] = delay + block
         self.playback["max_excess"] = 2 * block + RATE_HZ // 100
 
@@ -276,6 +297,48 @@ class Engine:
         """Plan the delay for the blocks that the device really brings."""
         self.stream = replace(self.stream, block_frames=block_frames)
         self._move()
+
+    def rebind(self, stream: StreamFormat) -> None:
+        """Serve devices of the format *stream* from the next callback on; until :meth:`rebind` is over, none runs.
+
+        Rings, model, taps, counters and settings go on. What the devices before have captured is not played any
+        more: it lies behind silence. What the new ones capture fades in.
+        """
+        self.stream = stream
+        in_use, self._memory = self._memory, []
+        self._make_resamplers()
+        contract = self.inference.contract if self.inference else None
+        silence = self.delay_samples
+        if contract is not None and self.inference is not None:
+            # The network has then nothing else in its windows, and its hops lie as they were planned to.
+            silence += contract.input_samples + contract.latency_samples
+            silence += (int(self.inference.record["next_end"]) - self.low.written - silence) % contract.hop_samples
+        self.pass_silence(silence)
+        self._bind_capture()
+        self._bind_playback()
+        self._bind_network()
+        self.capture["fade_frames"] = self.capture["fade_left"] = round(_FADE_IN_SECONDS * stream.capture_rate_hz)
+        self.set_cutoff_hz(self.settings.cutoff_hz or stream.capture_rate_hz / 2)
+        self.latency = self._budget()
+        del in_use  # until here the callbacks were bound to it
+
+    def pass_silence(self, samples: int) -> None:
+        """While no callback runs: let time go on, silent, for the network and for all who follow the rings."""
+        while samples > 0:
+            block = np.zeros((self.settings.lanes, min(samples, _SILENCE_SAMPLES)), np.float32)
+            self.low.append(block)
+            self.mix.append(block)
+            self.semaphore.post()
+            self._await_network()
+            samples -= block.shape[1]
+
+    def _await_network(self) -> None:
+        """Until the network has run all its hops; not for long, should it hang."""
+        deadline = time.monotonic() + _CATCH_UP_SECONDS
+        while self._thread is not None and self.inference is not None and time.monotonic() < deadline:
+            if int(self.inference.record["next_end"]) > self.low.written:
+                return
+            time.sleep(0.001)
 
     def _move(self) -> None:
         """Ask playback for the delay of the present plan; what cannot be asked yet is asked with the next change."""

@@ -8,6 +8,7 @@ from numba import carray, njit
 from . import COMPILE
 from .drift import PROGRESS, publish_progress
 from .memory import floats_at, offset_of, record_at, store_release
+from .ramp import smooth_step
 from .resampler import RESAMPLER, push, resample
 from .ring import RING, write
 from .system import now_ns, semaphore_post
@@ -36,6 +37,8 @@ CAPTURE = np.dtype(
             "device_frames",
             "cleaned_samples",
             "device_flags",  # blocks that PortAudio marked with an input over- or underflow
+            "fade_frames",  # length of the fade-in of a device that has come back
+            "fade_left",
         )
     ],
     align=True,
@@ -72,6 +75,16 @@ def _deinterleave(capture, samples, first, frames, block):  # type: ignore[no-un
 
 
 @njit(**COMPILE)
+def _fade_in(capture, count, block):  # type: ignore[no-untyped-def]
+    """What a device that has come back hears begins anywhere in a sound: without an edge for voice and network."""
+    for i in range(min(count, capture.fade_left)):
+        gain = np.float32(smooth_step(1.0 - (capture.fade_left - i) / capture.fade_frames))
+        for lane in range(capture.lanes):
+            block[lane, i] *= gain
+    capture.fade_left = max(capture.fade_left - count, 0)
+
+
+@njit(**COMPILE)
 def capture_block(capture, samples, frames, time_ns):  # type: ignore[no-untyped-def]
     """Take *frames* interleaved device frames that came at *time_ns*.
 
@@ -85,6 +98,8 @@ def capture_block(capture, samples, frames, time_ns):  # type: ignore[no-untyped
     while first < frames:
         count = min(STRIDE_FRAMES, frames - first)
         _deinterleave(capture, source, first, count, block)
+        if capture.fade_left > 0:
+            _fade_in(capture, count, block)
         if capture.resampler == 0:
             write(low, block, count)
         else:

@@ -30,6 +30,7 @@ DRIFT = np.dtype(
         (name, np.float64)
         for name in (
             "capture_step",  # 48 kHz samples per capture frame
+            "origin",  # low-band position at which the capture device's frames would count as zero
             "longest_wait",  # beyond this, in samples, capture has stopped: nothing is learnt
             "error",  # samples too many between capture and playback, after the first pole
             "smooth_error",  # and after the second
@@ -88,7 +89,7 @@ def read_progress(progress):  # type: ignore[no-untyped-def]
 def captured_by_now(drift, time_ns, at_ns, frames):  # type: ignore[no-untyped-def]
     """Where capture is at *time_ns*, in 48 kHz samples, when it had *frames* at *at_ns*."""
     waited = (time_ns - at_ns) * 1e-9 * RATE_HZ
-    return frames * drift.capture_step + min(max(waited, 0.0), drift.longest_wait)
+    return drift.origin + frames * drift.capture_step + min(max(waited, 0.0), drift.longest_wait)
 
 
 @njit(**COMPILE)

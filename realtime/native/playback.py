@@ -59,6 +59,7 @@ PLAYBACK = np.dtype(
             "move_samples",  # what the newest one adds to the delay
             "max_excess",  # samples beyond the delay that are left to steering
             "starved",  # 1: the low band has run out
+            "first",  # low-band position at which the present devices began
             "cursor",  # low-band position of the next sample to play
             "index",  # the same in the network's ring
             "enabled",  # 0: bypass
@@ -152,7 +153,7 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
     dry_history = floats_at(playback.dry_history, (lanes, FADE_SAMPLES))
     wet_history = floats_at(playback.wet_history, (lanes, FADE_SAMPLES))
     gain_ramp = record_at(playback.gain, RAMP)
-    if have_dry < count and written(record_at(playback.low, RING)) > 0:  # before that capture has not begun
+    if have_dry < count and written(record_at(playback.low, RING)) > playback.first:  # until then capture has not begun
         playback.underruns += 1
     for i in range(count):
         _gains(playback, i < have_dry, i < have_wet)

@@ -74,6 +74,11 @@ def _observe(address, position, block):  # type: ignore[no-untyped-def]
     return written(ring)
 
 
+@njit(**COMPILE_NOGIL)
+def _append(address, block):  # type: ignore[no-untyped-def]
+    write(record_at(address, RING), block, block.shape[1])
+
+
 class Ring:
     """The memory of one ring: *lanes* channels of at least *capacity* samples each."""
 
@@ -100,6 +105,10 @@ class Ring:
         block = np.empty((self.lanes, count), np.float32)
         newest = _observe(self.address, position, block)
         return block if position + count <= newest <= position + self.capacity else None
+
+    def append(self, block: NDArray[np.float32]) -> None:
+        """Write *block* [lanes, n] from the control plane. Only while no other writer is at work."""
+        _append(self.address, np.ascontiguousarray(block))
 
     def clear(self) -> None:
         """Back to position zero, silent. Only while nobody writes."""
