@@ -18,6 +18,9 @@ from ..native.system import NativeThread
 #: Blocks a usual driver holds ready; it rides out a stall of as many.
 BUFFERED_BLOCKS = 2
 
+#: What is kept of an endless run.
+KEPT_SECONDS = 10.0
+
 #: Audio servers call back from a real-time thread, above the engine's; so does this one where it is allowed.
 DEVICE_PRIORITY = ENGINE_PRIORITY + 5
 
@@ -28,7 +31,10 @@ class SimulatedDevice:
     It runs for *seconds*, by default as long as the source lasts. With *freewheel* it goes as fast as the
     network allows and loses nothing; otherwise it keeps real time, and a stall of the machine longer than
     :data:`BUFFERED_BLOCKS` is an xrun, at which its clock stands still. *capture_ppm* gives capture a clock of
-    its own that runs so much faster than playback's.
+    its own that runs so much faster than playback's. With *repeat* the source begins again after its end, and only
+    the newest :data:`KEPT_SECONDS` of what is played are kept.
+
+    :meth:`stall`, :meth:`lose_capture` and :meth:`die` make it fail as real devices do.
     """
 
     name = "simulated"
@@ -44,6 +50,7 @@ class SimulatedDevice:
         freewheel: bool = False,
         playback_channels: int = 1,
         capture_ppm: float | None = None,
+        repeat: bool = False,
     ) -> None:
         channels, frames = source.shape
         self.stream = StreamFormat(
@@ -60,8 +67,11 @@ class SimulatedDevice:
         # Padded by a block so that the last one, cut by the end of the source, is heard in full.
         self._source = np.zeros((frames + most, channels), np.float32)
         self._source[:frames] = source.T
+        if repeat:
+            self._source[frames:] = source.T[np.arange(most) % frames]
         self._silence = np.zeros((most, channels), np.float32)
-        self._sink = np.zeros((self.blocks * block_frames, playback_channels), np.float32)
+        kept_blocks = min(self.blocks, int(KEPT_SECONDS * playback_rate_hz / block_frames)) if repeat else self.blocks
+        self._sink = np.zeros((kept_blocks * block_frames, playback_channels), np.float32)
         self.lateness_histogram = new_cells()
         self._record = aligned_zeros(1, DEVICE)
         self.record = self._record[0]
@@ -75,7 +85,9 @@ class SimulatedDevice:
         record["capture_bytes"] = 4 * channels
         record["playback_bytes"] = 4 * playback_channels
         record["source"] = self._source.ctypes.data
-        record["source_frames"] = len(self._source)
+        record["source_frames"] = frames if repeat else len(self._source)
+        record["repeat"] = int(repeat)
+        record["limit_frames"] = self.blocks * block_frames
         record["silence"] = self._silence.ctypes.data
         record["sink"] = self._sink.ctypes.data
         record["sink_frames"] = len(self._sink)
@@ -86,15 +98,31 @@ class SimulatedDevice:
         record["buffered_blocks"] = BUFFERED_BLOCKS
         record["lateness_histogram"] = self.lateness_histogram.ctypes.data
 
+    def stall(self, seconds: float, at_s: float = 0.0) -> None:
+        """Let the device's thread stand still once for *seconds*, now or when the device has run for *at_s*."""
+        self.record["stall_at_ns"] = int(1e9 * at_s)
+        self.record["stall_ns"] = int(1e9 * seconds)
+
+    def lose_capture(self, seconds: float, at_s: float) -> None:
+        """Let no capture block through for *seconds* from *at_s* on; their frames are lost."""
+        self.record["gap_at_ns"] = int(1e9 * at_s)
+        self.record["gap_ns"] = int(1e9 * seconds)
+
     def start(self, engine: Engine) -> None:
         callbacks = engine.callbacks
         self.record["network"] = engine.inference.address if engine.inference else 0
-        engine.set_clock(self._clock_address if self.record["freewheel"] else 0)
+        engine.set_clock(self.clock_address if self.record["freewheel"] else 0)
         self.run_callbacks(callbacks["capture"], callbacks["playback"], engine.port_address)
 
     @property
-    def _clock_address(self) -> int:
-        return int(self._record.ctypes.data) + CLOCK_OFFSET
+    def address(self) -> int:
+        """Of the :data:`DEVICE` record."""
+        return int(self._record.ctypes.data)
+
+    @property
+    def clock_address(self) -> int:
+        """Where the device's own time lies (int64, ns): what its callbacks see in freewheel."""
+        return self.address + CLOCK_OFFSET
 
     def run_callbacks(self, capture: int, playback: int, user: int) -> None:
         """Run any pair of ``PaStreamCallback`` addresses (0: none), as benchmarks do."""
@@ -136,7 +164,7 @@ class SimulatedDevice:
 
     @property
     def ended(self) -> bool:
-        return int(self.record["played_frames"]) + int(self.record["block_frames"]) > len(self._sink)
+        return self.played_frames + int(self.record["block_frames"]) > int(self.record["limit_frames"])
 
     @property
     def device_latency_ms(self) -> tuple[float | None, float | None]:
@@ -148,9 +176,18 @@ class SimulatedDevice:
         return int(self.record["xruns"])
 
     @property
+    def played_frames(self) -> int:
+        """How much the speaker has been given."""
+        return int(self.record["played_frames"])
+
+    @property
     def played(self) -> NDArray[np.float32]:
-        """What the speaker has been given so far [channels, frames]."""
-        return self._sink[: int(self.record["played_frames"])].T
+        """What the speaker has been given so far [channels, frames]; not for a device that repeats."""
+        return self._sink[: self.played_frames].T
+
+    def heard(self, first: int, last: int) -> NDArray[np.float32]:
+        """A copy of the played frames [first, last), also where the device repeats and they are new enough."""
+        return self._sink[np.arange(first, last) % len(self._sink)].T
 
     def describe(self) -> str:
         stream = self.stream

@@ -3,6 +3,9 @@
 It plays a recording into the capture callback and keeps what the playback callback gives. Two paces: the
 machine's monotonic clock, or *freewheel*, where each block waits for the network instead of the clock, so
 that a run is exactly repeatable (the term is JACK's).
+
+It can be made to fail as real ones do: its thread stalls, its capture goes missing. In freewheel a stall
+passes in the device's own time, and a network that is to be slow or to stall says until when it is busy.
 """
 
 from __future__ import annotations
@@ -35,13 +38,21 @@ DEVICE = np.dtype(
             "silence",  # a block of zeros, for after the end of the source
             "sink",  # what the speaker gets
             "sink_frames",
+            "repeat",  # 1: the source begins again after its end, and so does the sink
+            "limit_frames",  # to play before it ends
             "separate_clocks",
             "capture_frames",  # frames of a capture block, on a clock of its own
             "capture_blocks",
             "clock",  # the device's own time in nanoseconds, for freewheel
             "freewheel",
             "network",  # what freewheel waits for, or 0
+            "captured_ns",  # device time at which the newest block was captured, and
+            "busy_until_ns",  # until which the network says that it is at work; for freewheel
             "buffered_blocks",  # lateness, in blocks, that the device's own buffer makes up for
+            "stall_at_ns",  # device time from which the thread stalls,
+            "stall_ns",  # for so long; 0 again once it has
+            "gap_at_ns",  # device time from which capture's blocks go missing,
+            "gap_ns",  # for so long
             "stop",
             "done",
             "played_frames",
@@ -56,6 +67,8 @@ DEVICE = np.dtype(
 _STOP = offset_of(DEVICE, "stop")
 #: Where the time lies that the device shows to its callbacks.
 CLOCK_OFFSET = offset_of(DEVICE, "clock")
+CAPTURED_OFFSET = offset_of(DEVICE, "captured_ns")
+BUSY_OFFSET = offset_of(DEVICE, "busy_until_ns")
 _DONE = offset_of(DEVICE, "done")
 _PLAYED = offset_of(DEVICE, "played_frames")
 _NEXT_END = offset_of(NETWORK, "next_end")
@@ -64,17 +77,21 @@ _FREEWHEEL_POLL_NS = 20_000
 
 
 @njit(**COMPILE)
-def _capture(device, first, last):  # type: ignore[no-untyped-def]
-    """Hand over the frames [first, last) of the source."""
+def _capture(device, first, last, due_ns):  # type: ignore[no-untyped-def]
+    """Hand over the frames [first, last) of the source, unless they go missing."""
+    if 0 <= due_ns - device.gap_at_ns < device.gap_ns:
+        return
     source = device.silence
-    if last <= device.source_frames:
+    if device.repeat != 0:
+        source = device.source + first % device.source_frames * device.capture_bytes
+    elif last <= device.source_frames:
         source = device.source + first * device.capture_bytes
     call_stream_callback(device.capture_callback, source, 0, last - first, 0, 0, device.user)
 
 
 @njit(**COMPILE)
 def _playback(device):  # type: ignore[no-untyped-def]
-    target = device.sink + device.played_frames * device.playback_bytes
+    target = device.sink + device.played_frames % device.sink_frames * device.playback_bytes
     call_stream_callback(device.playback_callback, 0, target, device.block_frames, 0, 0, device.user)
 
 
@@ -83,6 +100,8 @@ def _await_network(device):  # type: ignore[no-untyped-def]
     network = record_at(device.network, NETWORK)
     low = record_at(network.low, RING)
     while load_acquire(network.address + _NEXT_END) <= written(low):
+        if load_acquire(device.address + BUSY_OFFSET) > device.clock:
+            return
         sleep_until_ns(now_ns() + _FREEWHEEL_POLL_NS)
 
 
@@ -93,37 +112,53 @@ def _capture_due_ns(device):  # type: ignore[no-untyped-def]
     return int(1e9 * frames / (device.capture_rate_hz * (1.0 + 1e-6 * device.capture_ppm)))
 
 
+@njit(**COMPILE)
+def _wait_until(device, time_ns):  # type: ignore[no-untyped-def]
+    """Let *time_ns* come; gives the time it then is."""
+    if device.freewheel != 0:
+        return max(device.clock, time_ns)
+    sleep_until_ns(time_ns)
+    return now_ns()
+
+
 @cfunc(types.int64(types.int64), **COMPILE)
 def device_thread(address):  # type: ignore[no-untyped-def]
-    """Body of the device's thread; ends when the sink is full or when told to stop."""
+    """Body of the device's thread; ends when all is played or when told to stop."""
     device = record_at(address, DEVICE)
     lateness = ints_at(device.lateness_histogram, CELLS)
     block = device.block_frames
     # One that was stopped goes on where it was.
     tick = device.blocks
-    started_ns = now_ns() - (tick * block * 1_000_000_000) // device.playback_rate_hz
-    while load_acquire(address + _STOP) == 0 and device.played_frames + block <= device.sink_frames:
+    started_ns = max(now_ns(), device.clock) - (tick * block * 1_000_000_000) // device.playback_rate_hz
+    while load_acquire(address + _STOP) == 0 and device.played_frames + block <= device.limit_frames:
         due_ns = (tick * block * 1_000_000_000) // device.playback_rate_hz
         is_capture = device.separate_clocks != 0 and _capture_due_ns(device) <= due_ns
         if is_capture:
             due_ns = _capture_due_ns(device)
+        time_ns = _wait_until(device, started_ns + due_ns)
+        if device.stall_ns > 0 and due_ns >= device.stall_at_ns:
+            store_release(address + CLOCK_OFFSET, time_ns)
+            time_ns = _wait_until(device, time_ns + device.stall_ns)
+            device.stall_ns = 0
+        late_ns = time_ns - started_ns - due_ns
         if device.freewheel == 0:
-            sleep_until_ns(started_ns + due_ns)
-            late_ns = now_ns() - started_ns - due_ns
             record_duration(lateness, late_ns)
-            if late_ns * device.playback_rate_hz > device.buffered_blocks * block * 1_000_000_000:
-                device.xruns += 1
-                started_ns += late_ns
-        store_release(address + CLOCK_OFFSET, started_ns + due_ns)
+        if late_ns * device.playback_rate_hz > device.buffered_blocks * block * 1_000_000_000:
+            device.xruns += 1
+            started_ns += late_ns
+        store_release(address + CLOCK_OFFSET, time_ns)
+        if device.freewheel != 0 and device.network != 0:
+            _await_network(device)  # what was to be done by now is done
+            store_release(address + CAPTURED_OFFSET, time_ns)
         if is_capture:
             first = device.capture_blocks * device.capture_frames
-            _capture(device, first, first + device.capture_frames)
+            _capture(device, first, first + device.capture_frames, due_ns)
             device.capture_blocks += 1
         else:
             first = (device.blocks * block * device.capture_rate_hz) // device.playback_rate_hz
             last = ((device.blocks + 1) * block * device.capture_rate_hz) // device.playback_rate_hz
             if device.separate_clocks == 0 and device.capture_callback != 0 and last > first:
-                _capture(device, first, last)
+                _capture(device, first, last, due_ns)
             if device.playback_callback != 0:
                 _playback(device)
             device.blocks += 1
