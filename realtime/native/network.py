@@ -170,9 +170,9 @@ def _run_hop(network, skip):  # type: ignore[no-untyped-def]
             overlap[lane, i] = overlap[lane, hop + i]
         for i in range(last, network.output_samples):
             overlap[lane, i] = 0.0
-    network.next_end += hop
-    network.hops += 1
     _count_deadline(network, index)
+    network.hops += 1
+    network.next_end += hop  # last: a freewheeling device goes on when it sees this
     if not skip:
         ended_ns = now_ns()
         record_duration(ints_at(network.compute_histogram, CELLS), ended_ns - began_ns)
