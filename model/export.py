@@ -18,11 +18,10 @@ from torch import Tensor, nn
 from realtime.errors import FullbandError
 
 from .networks.core import Core
-from .networks.transforms import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from .networks.transforms import SAMPLE_RATE_HZ, Framing
 from .stream import Stream, open_session
 
 OPSET = 17
-HOPS_PER_SECOND = SAMPLE_RATE_HZ // HOP_SAMPLES
 
 #: Streamed and whole results may differ by rounding only.
 TOLERANCE = 1e-5
@@ -54,20 +53,22 @@ class _Step(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, chunk: Tensor, cutoff_hz: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        output, following = self.network.step(chunk, cutoff_hz, list(state))
+    def forward(
+        self, chunk: Tensor, cutoff_hz: Tensor, level_db: Tensor, tilt_db: Tensor, *state: Tensor
+    ) -> tuple[Tensor, ...]:
+        output, following = self.network.step(chunk, cutoff_hz, level_db, tilt_db, list(state))
         return output, *following
 
 
-def metadata(name: str, licence: str, trained_on: str) -> dict[str, str]:
+def metadata(framing: Framing, name: str, licence: str, trained_on: str) -> dict[str, str]:
     """The metadata the contract demands."""
     return {
         "fullband.contract": "1",
         "sample_rate_hz": str(SAMPLE_RATE_HZ),
-        "hop_samples": str(HOP_SAMPLES),
+        "hop_samples": str(framing.hop_samples),
         "input_samples": str(Core.input_samples),
-        "output_samples": str(WINDOW_SAMPLES),
-        "latency_samples": str(WINDOW_SAMPLES),
+        "output_samples": str(framing.window_samples),
+        "latency_samples": str(framing.window_samples),
         "mode": "additive",
         "name": name,
         "licence": licence,
@@ -80,9 +81,10 @@ def write_onnx(network: Core, path: Path, properties: Mapping[str, str]) -> None
     step = _Step(network).eval()
     batch = 2  # a batch of one would be folded into the graph as a constant
     state = network.initial_state(batch)
-    arguments = (torch.zeros(batch, Core.input_samples), torch.full((batch, 1), 8_000.0), *state)
+    wishes = (torch.zeros(batch, 1), torch.zeros(batch, 1))
+    arguments = (torch.zeros(batch, Core.input_samples), torch.full((batch, 1), 8_000.0), *wishes, *state)
     indices = range(len(state))
-    inputs = ["chunk", "cutoff_hz", *(f"state_{index}_in" for index in indices)]
+    inputs = ["chunk", "cutoff_hz", "level_db", "tilt_db", *(f"state_{index}_in" for index in indices)]
     outputs = ["output", *(f"state_{index}_out" for index in indices)]
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
@@ -99,7 +101,7 @@ def write_onnx(network: Core, path: Path, properties: Mapping[str, str]) -> None
             dynamo=False,
         )
     model = onnx.load_from_string(buffer.getvalue())
-    shapes = [(WINDOW_SAMPLES,), *(tuple(tensor.shape[1:]) for tensor in state)]
+    shapes = [(network.framing.window_samples,), *(tuple(tensor.shape[1:]) for tensor in state)]
     for value, shape in zip(model.graph.output, shapes, strict=True):
         dimensions = value.type.tensor_type.shape.dim
         for dimension, size in zip(list(dimensions)[1:], shape, strict=True):
@@ -117,19 +119,21 @@ def _largest_difference(first: NDArray[np.float32], second: NDArray[np.float32])
 def check(network: Core, path: Path) -> None:
     """Raise `ExportError` unless the file at *path* streams what *network* computes."""
     generator = np.random.default_rng(0)
-    hops = HOPS_PER_SECOND // 2
-    settled = (hops - 1) * HOP_SAMPLES
-    envelope = np.repeat(generator.uniform(0.0, 0.3, (3, hops)), HOP_SAMPLES, axis=1)
-    low = (generator.standard_normal((3, hops * HOP_SAMPLES)) * envelope).astype(np.float32)
+    hop = network.framing.hop_samples
+    hops = SAMPLE_RATE_HZ // hop // 2
+    settled = (hops - 1) * hop
+    envelope = np.repeat(generator.uniform(0.0, 0.3, (3, hops)), hop, axis=1)
+    low = (generator.standard_normal((3, hops * hop)) * envelope).astype(np.float32)
     cutoff_hz = np.array([[3_400.0], [8_000.0], [12_000.0]], np.float32)
+    wishes = np.array([[0.0], [3.0], [-6.0]], np.float32), np.array([[0.0], [-3.0], [2.0]], np.float32)
     with torch.no_grad():
-        whole = network(torch.from_numpy(low), torch.from_numpy(cutoff_hz)).numpy()
+        whole = network(*(torch.from_numpy(value) for value in (low, cutoff_hz, *wishes))).numpy()
     session = open_session(path)
     stream = Stream(session, batch=3)
-    streamed = stream.run(low, cutoff_hz)
+    streamed = stream.run(low, cutoff_hz, *wishes)
     stream.reset()
-    again = stream.run(low, cutoff_hz)
-    single = Stream(session).run(low[1:2], cutoff_hz[1:2])
+    again = stream.run(low, cutoff_hz, *wishes)
+    single = Stream(session).run(low[1:2], cutoff_hz[1:2], *(wish[1:2] for wish in wishes))
     findings = {
         "streamed and whole": _largest_difference(streamed[:, :settled], whole[:, :settled]),
         "reset and fresh": _largest_difference(streamed, again),
@@ -139,7 +143,7 @@ def check(network: Core, path: Path) -> None:
         if not difference <= TOLERANCE:
             raise ExportError(f"{path}: {what} differ by {difference:.2e}, more than {TOLERANCE:.0e}")
     present = session.get_modelmeta().custom_metadata_map
-    missing = [key for key in metadata("", "", "") if not present.get(key)]
+    missing = [key for key in metadata(network.framing, "", "", "") if not present.get(key)]
     if missing:
         raise ExportError(f"{path}: no metadata {', '.join(missing)}")
 
@@ -149,13 +153,13 @@ def measure(network: Core, path: Path, hops: int = 2_000) -> Cost:
     parameters = sum(parameter.numel() for parameter in network.parameters())
     # Every weight of a matrix is used once a hop, and so is every entry of a transform.
     tables = ("cosine", "sine", "bands", "gather", "spread")
+    hops_per_second = network.framing.hops_per_second
     signal = sum(
         buffer.numel() * (2 if name.endswith("spread") else 1)
         for name, buffer in network.named_buffers()
         if name.endswith(tables)
     )
-    session = open_session(path)
-    stream = Stream(session)
+    stream = Stream(open_session(path))
     generator = np.random.default_rng(0)
     chunk = 0.1 * generator.standard_normal((1, Core.input_samples)).astype(np.float32)
     cutoff_hz = np.full((1, 1), 8_000.0, np.float32)
@@ -166,8 +170,8 @@ def measure(network: Core, path: Path, hops: int = 2_000) -> Cost:
         spent[hop] = time.perf_counter() - start
     return Cost(
         parameters=parameters,
-        network_mmac_per_s=parameters * HOPS_PER_SECOND / 1e6,
-        signal_mmac_per_s=signal * HOPS_PER_SECOND / 1e6,
+        network_mmac_per_s=parameters * hops_per_second / 1e6,
+        signal_mmac_per_s=signal * hops_per_second / 1e6,
         file_kb=path.stat().st_size / 1e3,
         hop_ms_p50=1e3 * float(np.percentile(spent, 50)),
         hop_ms_p99=1e3 * float(np.percentile(spent, 99)),

@@ -29,6 +29,8 @@ class Stream:
         self.hop_samples = int(properties["hop_samples"])
         self.input_samples = int(properties["input_samples"])
         self.output_samples = int(properties["output_samples"])
+        names = {value.name for value in session.get_inputs()}
+        self._controls = [name for name in ("cutoff_hz", "level_db", "tilt_db") if name in names]
         self.states: dict[str, Samples] = {}
         self.reset()
 
@@ -38,24 +40,30 @@ class Stream:
             if value.name.startswith("state_"):
                 self.states[value.name] = np.zeros((self.batch, *value.shape[1:]), np.float32)
 
-    def step(self, chunk: Samples, cutoff_hz: Samples) -> Samples:
-        """Chunk [B, input_samples] and cutoff [B, 1] -> frame [B, output_samples]."""
-        output, *states = self.session.run(None, {"chunk": chunk, "cutoff_hz": cutoff_hz, **self.states})
+    def step(self, chunk: Samples, *controls: Samples) -> Samples:
+        """Chunk [B, input_samples], cutoff_hz, level_db and tilt_db [B, 1] -> frame [B, output_samples].
+
+        The last two may be left out, and mean nothing to a model that does not take them.
+        """
+        zeros = np.zeros((self.batch, 1), np.float32)
+        given = dict(zip(("cutoff_hz", "level_db", "tilt_db"), (*controls, zeros, zeros), strict=False))
+        inputs = {name: given[name] for name in self._controls}
+        output, *states = self.session.run(None, {"chunk": chunk, **inputs, **self.states})
         self.states = dict(zip(self.states, states, strict=True))
         return np.asarray(output)
 
-    def run(self, low: Samples, cutoff_hz: Samples) -> Samples:
-        """Low band [B, samples] and cutoff [B, 1] -> high band, as long and in line with it.
+    def run(self, low: Samples, *controls: Samples) -> Samples:
+        """Low band [B, samples] and the controls of `step` -> high band, as long and in line with it.
 
         The latency is taken out, and zeros are run through until the last sample is complete.
         """
         hop, size = self.hop_samples, self.output_samples
         samples = low.shape[1]
-        hops = -(-samples // hop) + size // hop - 1
+        hops = -(-(samples + size - hop) // hop)
         past = self.input_samples - hop
         padded = np.pad(low, ((0, 0), (past, hops * hop - samples)))
         high = np.zeros((self.batch, size - hop + hops * hop), np.float32)
         for start in range(0, hops * hop, hop):
             chunk = np.ascontiguousarray(padded[:, start : start + self.input_samples])
-            high[:, start : start + size] += self.step(chunk, cutoff_hz)
+            high[:, start : start + size] += self.step(chunk, *controls)
         return high[:, size - hop :][:, :samples]

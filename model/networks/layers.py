@@ -77,14 +77,15 @@ class Gru(StreamingLayer):
 
 
 class PeakLevel(StreamingLayer):
-    """Peak of a power [B, T, 1] that decays by *decay_db* a frame."""
+    """Peaks of *size* powers [B, T, size], each decaying by *decay_db* a frame."""
 
-    def __init__(self, decay_db: float) -> None:
+    def __init__(self, decay_db: float, size: int = 1) -> None:
         super().__init__()
         self.decay = 10.0 ** (-decay_db / 10.0)
+        self.size = size
 
     def state_shape(self) -> tuple[int, ...]:
-        return (1,)
+        return (self.size,)
 
     def forward(self, power: Tensor) -> Tensor:
         slope = math.log(self.decay) * torch.arange(power.shape[1], dtype=torch.float64)[:, None]
@@ -97,38 +98,79 @@ class PeakLevel(StreamingLayer):
         return level, level
 
 
-class PhasorNoise(nn.Module):
-    """Reproducible spectral noise: unit phasors, the product of two tables of coprime length.
+class FloorLevel(StreamingLayer):
+    """What *size* powers [B, T, size] fall to: their minima, each rising by *rise_db* a frame.
 
-    The state [B, 2] holds the row in each table. The product repeats after 61 * 67 frames (16 s at 4 ms).
+    The state is the reciprocal, so that zeros mean that nothing is known yet: the floor is then the present power.
     """
 
-    LENGTHS = (61, 67)
+    #: Far below the rounding of 24 bit, so that the floor follows the level of the input down to silence.
+    LOWEST = 1e-14
 
-    def __init__(self, bins: int, seed: int = 0) -> None:
+    def __init__(self, rise_db: float, size: int) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        for index, length in enumerate(self.LENGTHS):
-            angle = 2.0 * math.pi * torch.rand(length, bins, generator=generator)
-            self.register_buffer(f"cosine_{index}", torch.cos(angle), persistent=False)
-            self.register_buffer(f"sine_{index}", torch.sin(angle), persistent=False)
+        self.peak = PeakLevel(rise_db, size)
+
+    def state_shape(self) -> tuple[int, ...]:
+        return self.peak.state_shape()
+
+    def forward(self, power: Tensor) -> Tensor:
+        return 1.0 / self.peak(1.0 / (power + self.LOWEST))
+
+    def step(self, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        peak, state = self.peak.step(1.0 / (power + self.LOWEST), state)
+        return 1.0 / peak, state
+
+
+class RowCounter(nn.Module):
+    """Counts frames modulo two coprime lengths: rows of two tables whose product repeats after 4087 frames."""
+
+    LENGTHS = (61, 67)
 
     def state_shape(self) -> tuple[int, ...]:
         return (2,)
 
-    def _phasors(self, rows_0: Tensor, rows_1: Tensor) -> tuple[Tensor, Tensor]:
-        cosine_0, sine_0 = self.get_buffer("cosine_0")[rows_0], self.get_buffer("sine_0")[rows_0]
-        cosine_1, sine_1 = self.get_buffer("cosine_1")[rows_1], self.get_buffer("sine_1")[rows_1]
-        return cosine_0 * cosine_1 - sine_0 * sine_1, sine_0 * cosine_1 + cosine_0 * sine_1
+    def forward(self, frames: int) -> Tensor:
+        """Rows [frames, 2] from a fresh stream on."""
+        return torch.stack([torch.arange(frames) % length for length in self.LENGTHS], dim=-1)
 
-    def forward(self, frames: int) -> tuple[Tensor, Tensor]:
-        """Real and imaginary part [frames, bins] from a fresh stream on."""
-        time = torch.arange(frames)
-        return self._phasors(time % self.LENGTHS[0], time % self.LENGTHS[1])
-
-    def step(self, state: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """Real and imaginary part [B, bins], and the next state."""
-        phasors = self._phasors(state[:, 0].long(), state[:, 1].long())
+    def step(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows [B, 2] and the next state."""
         following = state + 1.0
         lengths = torch.tensor([self.LENGTHS], dtype=torch.float32)
-        return phasors, torch.where(following < lengths, following, torch.zeros_like(following))
+        return state.long(), torch.where(following < lengths, following, torch.zeros_like(following))
+
+
+class PhasorNoise(nn.Module):
+    """Reproducible spectral noise: unit phasors, the product of the rows of two tables."""
+
+    def __init__(self, bins: int, seed: int = 0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        for index, length in enumerate(RowCounter.LENGTHS):
+            angle = 2.0 * math.pi * torch.rand(length, bins, generator=generator)
+            self.register_buffer(f"cosine_{index}", torch.cos(angle), persistent=False)
+            self.register_buffer(f"sine_{index}", torch.sin(angle), persistent=False)
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows [..., 2] -> real and imaginary part [..., bins]."""
+        cosine_0, sine_0 = (self.get_buffer(f"{part}_0")[rows[..., 0]] for part in ("cosine", "sine"))
+        cosine_1, sine_1 = (self.get_buffer(f"{part}_1")[rows[..., 1]] for part in ("cosine", "sine"))
+        return cosine_0 * cosine_1 - sine_0 * sine_1, sine_0 * cosine_1 + cosine_0 * sine_1
+
+
+class SignNoise(nn.Module):
+    """Reproducible white noise of +-1 in time, for frames that overlap: they agree where they share samples."""
+
+    def __init__(self, hop_samples: int, window_samples: int, seed: int = 1) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        for index, length in enumerate(RowCounter.LENGTHS):
+            hops = torch.randint(0, 2, (length, hop_samples), generator=generator) * 2.0 - 1.0
+            before = hops.roll(1, 0)[:, 2 * hop_samples - window_samples :]
+            self.register_buffer(f"signs_{index}", torch.cat([before, hops], dim=-1), persistent=False)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Rows [..., 2] -> [..., window_samples]."""
+        signs: Tensor = self.get_buffer("signs_0")[rows[..., 0]] * self.get_buffer("signs_1")[rows[..., 1]]
+        return signs

@@ -8,6 +8,7 @@ and sines odd about it, and the fold in `Analysis` halves the work.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,16 +18,43 @@ from torch.nn import functional
 
 SAMPLE_RATE_HZ = 48_000
 
-#: 4 ms: with a window of two hops the generated band is complete 8 ms after its samples entered.
-HOP_SAMPLES = 192
-WINDOW_SAMPLES = 2 * HOP_SAMPLES
-
 #: 20 ms of past resolve the lower harmonics of a voice; looking back costs no latency.
-CHUNK_SAMPLES = 5 * HOP_SAMPLES
+CHUNK_SAMPLES = 960
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How frames follow each other. A frame is complete *window_samples* after its first sample entered.
+
+    A window is at most two hops long; a shorter one overlaps its neighbours by less, for less latency.
+    """
+
+    hop_samples: int = 192
+    window_samples: int = 384
+
+    def __post_init__(self) -> None:
+        if not self.hop_samples < self.window_samples <= 2 * self.hop_samples:
+            raise ValueError(f"a window of {self.window_samples} samples does not fit a hop of {self.hop_samples}")
+
+    @property
+    def overlap_samples(self) -> int:
+        """What a frame shares with the one before it."""
+        return self.window_samples - self.hop_samples
+
+    @property
+    def hops_per_second(self) -> float:
+        """Frames per second."""
+        return SAMPLE_RATE_HZ / self.hop_samples
+
+    def window(self) -> NDArray[np.float64]:
+        """Sine flanks about a flat top; its square, overlapped, sums to one."""
+        overlap = self.overlap_samples
+        flank = np.sin(0.5 * np.pi * (np.arange(overlap) + 0.5) / overlap)
+        return np.concatenate([flank, np.ones(self.hop_samples - overlap), flank[::-1]])
 
 
 def sine_window(samples: int) -> NDArray[np.float64]:
-    """Symmetric sine window; its square overlapped by half sums to one."""
+    """Symmetric sine window."""
     return np.asarray(np.sin(np.pi * (np.arange(samples) + 0.5) / samples), dtype=np.float64)
 
 
@@ -86,19 +114,23 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Inverse of `Analysis` under a sine window, windowed again for overlap-add at half a frame.
+    """Inverse of `Analysis` under the window of *framing*, windowed again for overlap-add.
 
-    Real and imaginary part [..., bins] -> frames [..., samples].
+    Real and imaginary part [..., bins] -> frames [..., window_samples].
     """
 
-    def __init__(self, samples: int, first_bin: int, last_bin: int) -> None:
+    def __init__(self, framing: Framing, first_bin: int, last_bin: int) -> None:
         super().__init__()
+        samples = framing.window_samples
         phases = _phases(samples, first_bin, last_bin).T
-        window = sine_window(samples)[: samples // 2]
+        window = framing.window()
+        # `Analysis` scales to the mean square of a frame; a flat top makes that differ from the sine window's.
+        scale = math.sqrt(2.0 * float(np.mean(window**2)))
+        half = scale * window[: samples // 2]
         self.cosine: Tensor
         self.sine: Tensor
-        self.register_buffer("cosine", torch.tensor(window * np.cos(phases), dtype=torch.float32), False)
-        self.register_buffer("sine", torch.tensor(window * np.sin(phases), dtype=torch.float32), False)
+        self.register_buffer("cosine", torch.tensor(half * np.cos(phases), dtype=torch.float32), False)
+        self.register_buffer("sine", torch.tensor(half * np.sin(phases), dtype=torch.float32), False)
 
     def forward(self, real: Tensor, imaginary: Tensor) -> Tensor:
         even = real @ self.cosine
@@ -106,17 +138,19 @@ class Synthesis(nn.Module):
         return torch.cat([even + odd, (even - odd).flip(-1)], dim=-1)
 
 
-def frame(signal: Tensor, samples: int = CHUNK_SAMPLES) -> Tensor:
-    """Signal [B, hops * HOP_SAMPLES] -> chunks [B, hops, samples]; chunk t ends with hop t, before: zeros."""
-    return functional.pad(signal, (samples - HOP_SAMPLES, 0)).unfold(-1, samples, HOP_SAMPLES)
+def frame(signal: Tensor, framing: Framing, samples: int = CHUNK_SAMPLES) -> Tensor:
+    """Signal [B, hops * hop_samples] -> chunks [B, hops, samples]; chunk t ends with hop t, before: zeros."""
+    hop = framing.hop_samples
+    return functional.pad(signal, (samples - hop, 0)).unfold(-1, samples, hop)
 
 
-def overlap_add(frames: Tensor) -> Tensor:
-    """Frames [B, hops, WINDOW_SAMPLES] -> signal [B, hops * HOP_SAMPLES], aligned with `frame`'s input.
+def overlap_add(frames: Tensor, framing: Framing) -> Tensor:
+    """Frames [B, hops, window_samples] -> signal [B, hops * hop_samples], aligned with `frame`'s input.
 
-    The last hop lacks the frame to come and is incomplete.
+    The end of the last hop lacks the frame to come and is incomplete.
     """
-    late = frames[..., :HOP_SAMPLES]
-    early = frames[..., HOP_SAMPLES:]
-    following = functional.pad(late[:, 1:], (0, 0, 0, 1))
-    return (early + following).flatten(1)
+    overlap = framing.overlap_samples
+    newest = frames[..., overlap:]
+    # The first samples of the following frame belong to the end of this hop.
+    shared = functional.pad(frames[:, 1:, :overlap], (framing.hop_samples - overlap, 0, 0, 1))
+    return (newest + shared).flatten(1)

@@ -8,11 +8,19 @@ import torch
 from torch import Tensor
 
 from model.networks.core import Core, CoreConfig
-from model.networks.layers import CausalConv, Gru, PeakLevel, PhasorNoise, StreamingLayer
+from model.networks.layers import (
+    CausalConv,
+    FloorLevel,
+    Gru,
+    PeakLevel,
+    PhasorNoise,
+    RowCounter,
+    SignNoise,
+    StreamingLayer,
+)
 from model.networks.transforms import (
-    HOP_SAMPLES,
-    WINDOW_SAMPLES,
     Analysis,
+    Framing,
     Synthesis,
     frame,
     overlap_add,
@@ -23,38 +31,47 @@ from model.networks.transforms import (
 from .speech import speech_like
 
 TOLERANCE = 1e-5
+HOP_SAMPLES = Framing().hop_samples
+
+#: The framings that ship: half a window shared, and less than half for less latency.
+FRAMINGS = [Framing(), Framing(96, 168)]
 
 
-@pytest.fixture(scope="module")
-def network() -> Core:
+def small(framing: Framing, pulsed: bool = True) -> Core:
     """A small network whose last layer is large enough to show what its states do."""
     torch.manual_seed(0)
-    core = Core(CoreConfig(channels=16, dilations=(1, 3), gain_bands=12))
+    core = Core(CoreConfig(channels=16, dilations=(1, 3), gain_bands=12, pulsed=pulsed, framing=framing))
     with torch.no_grad():
         core.leave.weight.mul_(20.0)
     return core.eval()
 
 
-def streamed(core: Core, low: Tensor, cutoff_hz: Tensor) -> Tensor:
+@pytest.fixture(scope="module")
+def network() -> Core:
+    return small(Framing())
+
+
+def streamed(core: Core, low: Tensor, cutoff_hz: Tensor, level_db: Tensor, tilt_db: Tensor) -> Tensor:
     state = core.initial_state(low.shape[0])
     frames = []
-    for chunk in frame(low).unbind(1):
-        output, state = core.step(chunk, cutoff_hz, state)
+    for chunk in frame(low, core.framing).unbind(1):
+        output, state = core.step(chunk, cutoff_hz, level_db, tilt_db, state)
         frames.append(output)
-    return overlap_add(torch.stack(frames, dim=1))
+    return overlap_add(torch.stack(frames, dim=1), core.framing)
 
 
-def speech(hops: int, batch: int = 1) -> Tensor:
-    seconds = hops * HOP_SAMPLES / 48_000
+def speech(hops: int, batch: int = 1, hop_samples: int = HOP_SAMPLES) -> Tensor:
+    seconds = hops * hop_samples / 48_000
     return torch.from_numpy(np.stack([speech_like(seconds, seed) for seed in range(batch)]))
 
 
 @pytest.mark.parametrize(
-    "layer", [CausalConv(6, 1), CausalConv(6, 4), Gru(6), PeakLevel(0.5)], ids=["conv", "dilated", "gru", "peak"]
+    "layer",
+    [CausalConv(6, 1), CausalConv(6, 4), Gru(6), PeakLevel(0.5, 6), FloorLevel(0.5, 6)],
+    ids=["conv", "dilated", "gru", "peak", "floor"],
 )
 def test_layer_streams_what_it_computes_whole(layer: StreamingLayer) -> None:
-    size = 1 if isinstance(layer, PeakLevel) else 6
-    frames = torch.rand(3, 40, size)
+    frames = torch.rand(3, 40, 6)
     whole = layer(frames)
     state = torch.zeros(3, *layer.state_shape())
     for time, given in enumerate(frames.unbind(1)):
@@ -62,38 +79,48 @@ def test_layer_streams_what_it_computes_whole(layer: StreamingLayer) -> None:
         assert torch.allclose(output, whole[:, time], atol=TOLERANCE)
 
 
-def test_noise_streams_what_it_computes_whole_and_repeats_after_its_period() -> None:
-    noise = PhasorNoise(bins=3)
-    period = noise.LENGTHS[0] * noise.LENGTHS[1]
-    real, imaginary = noise(period + 2)
+def test_rows_stream_what_they_count_whole_and_repeat_after_their_period() -> None:
+    counter = RowCounter()
+    period = counter.LENGTHS[0] * counter.LENGTHS[1]
+    whole = counter(period + 2)
     state = torch.zeros(1, 2)
     for time in range(200):
-        (step_real, step_imaginary), state = noise.step(state)
-        assert torch.allclose(step_real[0], real[time]) and torch.allclose(step_imaginary[0], imaginary[time])
-    assert torch.equal(real[:2], real[period:]) and torch.equal(imaginary[:2], imaginary[period:])
+        rows, state = counter.step(state)
+        assert torch.equal(rows[0], whole[time])
+    assert torch.equal(whole[:2], whole[period:])
 
 
-def test_noise_is_white_in_time() -> None:
-    real, _ = PhasorNoise(bins=64)(4_087)
+def test_steady_noise_is_white_in_time() -> None:
+    real, _ = PhasorNoise(bins=64)(RowCounter()(4_087))
     for lag in (1, 2, 61, 67):
         assert abs(float((real[lag:] * real[:-lag]).mean())) < 0.02
 
 
-def test_analysis_and_synthesis_reconstruct() -> None:
-    window = sine_window(WINDOW_SAMPLES)
-    last = WINDOW_SAMPLES // 2 - 1
-    analysis, synthesis = Analysis(window, 1, last), Synthesis(WINDOW_SAMPLES, 1, last)
-    time = torch.arange(20 * HOP_SAMPLES) / 48_000
+@pytest.mark.parametrize("framing", FRAMINGS, ids=str)
+def test_pulsed_noise_is_one_white_signal_seen_through_overlapping_frames(framing: Framing) -> None:
+    frames = SignNoise(framing.hop_samples, framing.window_samples)(RowCounter()(500))
+    assert torch.equal(frames[1:, : framing.overlap_samples], frames[:-1, -framing.overlap_samples :])
+    signal = frames[:, framing.overlap_samples :].flatten()
+    for lag in (1, 7, framing.hop_samples):
+        assert abs(float((signal[lag:] * signal[:-lag]).mean())) < 0.02
+
+
+@pytest.mark.parametrize("framing", FRAMINGS, ids=str)
+def test_analysis_and_synthesis_reconstruct(framing: Framing) -> None:
+    samples, hop = framing.window_samples, framing.hop_samples
+    last = samples // 2 - 1
+    analysis, synthesis = Analysis(framing.window(), 1, last), Synthesis(framing, 1, last)
+    time = torch.arange(40 * hop) / 48_000
     # A window spreads a tone over a few bins, so the tones keep off the two bins that are left out.
-    tone = torch.stack([torch.sin(2 * torch.pi * frequency * time) for frequency in (2_000.0, 11_111.0)])
-    rebuilt = overlap_add(synthesis(*analysis(frame(tone, WINDOW_SAMPLES))))
-    inner = slice(HOP_SAMPLES, -HOP_SAMPLES)
-    assert torch.allclose(rebuilt[:, inner], tone[:, inner], atol=2e-3)
+    tone = torch.stack([torch.sin(2 * torch.pi * frequency * time) for frequency in (4_000.0, 11_111.0)])
+    rebuilt = overlap_add(synthesis(*analysis(frame(tone, framing, samples))), framing)
+    inner = slice(2 * hop, -2 * hop)
+    assert torch.allclose(rebuilt[:, inner], tone[:, inner], atol=5e-3)
 
 
 def test_analysis_powers_sum_to_the_mean_square() -> None:
-    noise = torch.randn(200, WINDOW_SAMPLES)
-    real, imaginary = Analysis(sine_window(WINDOW_SAMPLES), 1, WINDOW_SAMPLES // 2 - 1)(noise)
+    noise = torch.randn(200, 384)
+    real, imaginary = Analysis(sine_window(384), 1, 191)(noise)
     assert float((real**2 + imaginary**2).sum(-1).mean()) == pytest.approx(1.0, rel=0.03)
 
 
@@ -102,24 +129,50 @@ def test_bands_sum_to_one_everywhere() -> None:
     assert np.allclose(bands.sum(axis=0), 1.0)
 
 
-def test_core_streams_what_it_computes_whole(network: Core) -> None:
-    low = speech(120, batch=3)
-    cutoff_hz = torch.tensor([[3_400.0], [8_000.0], [12_000.0]])
+@pytest.mark.parametrize("pulsed", [True, False])
+@pytest.mark.parametrize("framing", FRAMINGS, ids=str)
+def test_core_streams_what_it_computes_whole(framing: Framing, pulsed: bool) -> None:
+    core = small(framing, pulsed)
+    low = speech(120, 3, framing.hop_samples)
+    controls = (
+        torch.tensor([[3_400.0], [8_000.0], [12_000.0]]),
+        torch.tensor([[0.0], [-6.0], [6.0]]),
+        torch.tensor([[0.0], [3.0], [-3.0]]),
+    )
     with torch.no_grad():
-        difference = streamed(network, low, cutoff_hz) - network(low, cutoff_hz)
+        difference = streamed(core, low, *controls) - core(low, *controls)
     assert float(difference.abs().max()) < TOLERANCE
 
 
-def test_core_does_not_look_ahead(network: Core) -> None:
-    low = speech(60)
+@pytest.mark.parametrize("framing", FRAMINGS, ids=str)
+def test_core_does_not_look_ahead(framing: Framing) -> None:
+    core, hop = small(framing), framing.hop_samples
+    low = speech(60, 1, hop)
     changed = low.clone()
-    changed[:, 40 * HOP_SAMPLES :] = torch.randn(1, 20 * HOP_SAMPLES)
+    changed[:, 40 * hop :] = torch.randn(1, 20 * hop)
     cutoff_hz = torch.tensor([[4_000.0]])
     with torch.no_grad():
-        difference = network(low, cutoff_hz) - network(changed, cutoff_hz)
-    # A frame covers the hop before its newest one: that much reaches back, and is the latency.
-    assert float(difference[:, : 39 * HOP_SAMPLES].abs().max()) == 0.0
-    assert float(difference[:, 39 * HOP_SAMPLES :].abs().max()) > 0.0
+        difference = core(low, cutoff_hz) - core(changed, cutoff_hz)
+    # A frame begins a window before the end of its newest hop: that much reaches back, and is the latency.
+    first = 41 * hop - framing.window_samples
+    assert float(difference[:, :first].abs().max()) == 0.0
+    assert float(difference[:, first:].abs().max()) > 0.0
+
+
+def test_level_and_tilt_are_what_they_say(network: Core) -> None:
+    low, cutoff_hz = speech(250), torch.tensor([[4_000.0]])
+
+    def band_db(low_hz: float, high_hz: float, *wishes: Tensor) -> float:
+        with torch.no_grad():
+            power = torch.fft.rfft(network(low, cutoff_hz, *wishes)).abs().square()[0]
+        frequency_hz = torch.linspace(0.0, 24_000.0, len(power))
+        return 10.0 * float(torch.log10(power[(frequency_hz > low_hz) & (frequency_hz < high_hz)].sum()))
+
+    none, six, minus_three = torch.zeros(1, 1), torch.tensor([[6.0]]), torch.tensor([[-3.0]])
+    assert band_db(6_000.0, 20_000.0, six, none) - band_db(6_000.0, 20_000.0) == pytest.approx(6.0, abs=0.01)
+    for octave in (1, 2):
+        edges = 4_000.0 * 2**octave - 100.0, 4_000.0 * 2**octave + 100.0
+        assert band_db(*edges, none, minus_three) - band_db(*edges) == pytest.approx(-3.0 * octave, abs=0.2)
 
 
 def test_streams_of_a_batch_do_not_touch(network: Core) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -131,16 +130,3 @@ def test_odd_input_gives_finite_output(session: onnxruntime.InferenceSession, po
     low[:, ::7] *= -1.0
     assert np.isfinite(run(session, low, 8_000.0)).all()
     assert np.isfinite(run(session, low, 0.0)).all()
-
-
-def test_a_hop_is_computed_in_less_than_its_time(session: onnxruntime.InferenceSession) -> None:
-    stream = Stream(session)
-    chunk = 0.1 * np.random.default_rng(0).standard_normal((1, 960)).astype(np.float32)
-    cutoff_hz = np.full((1, 1), 8_000.0, np.float32)
-    spent_s = []
-    for _ in range(300):
-        start = time.perf_counter()
-        stream.step(chunk, cutoff_hz)
-        spent_s.append(time.perf_counter() - start)
-    # A tenth of the hop is the aim; the bound leaves room for a machine that is busy.
-    assert np.median(spent_s) < 2e-3

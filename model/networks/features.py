@@ -1,0 +1,92 @@
+"""What the network hears of the low band: band powers, what they fall to in pauses, and where the band ends."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .transforms import (
+    CHUNK_SAMPLES,
+    Analysis,
+    bin_frequencies_hz,
+    erb_centres_hz,
+    erb_number,
+    sine_window,
+    triangular_bands,
+)
+
+#: Bandwidths the network is asked about: a telephone's, and one above which nothing is left to add.
+LOWEST_CUTOFF_HZ = 3_400.0
+HIGHEST_CUTOFF_HZ = 20_000.0
+
+#: Window of the bands above 3 kHz, which change faster: 8 ms.
+SHORT_SAMPLES = 384
+
+#: Relative power below which a feature says nothing more (-90 dB).
+FEATURE_FLOOR = 1e-9
+
+#: (band powers [..., Features.BANDS], power of the newest window [..., 1]), as mean squares.
+Powers = tuple[Tensor, Tensor]
+
+
+class Features(nn.Module):
+    """Chunk [..., CHUNK_SAMPLES] and cutoff_hz [..., 1] -> band powers, frame power, cutoff conditioning."""
+
+    LONG_BANDS = 24
+    SHORT_BANDS = 14
+    BANDS = LONG_BANDS + SHORT_BANDS
+    SPLIT_HZ = 3_000.0
+    HIGHEST_HZ = 12_000.0
+    CUTOFF_BUMPS = 8
+    SIZE = 2 * BANDS + 1 + CUTOFF_BUMPS
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Symmetric Hann. From bin 2 on, an offset of the input does not leak into the lowest band.
+        self.long = Analysis(sine_window(CHUNK_SAMPLES) ** 2, 2, 60)
+        self.short = Analysis(sine_window(SHORT_SAMPLES), 1, 96)
+        long_hz = bin_frequencies_hz(CHUNK_SAMPLES, 2, 60)
+        short_hz = bin_frequencies_hz(SHORT_SAMPLES, 1, 96)
+        low_centres_hz = erb_centres_hz(100.0, self.SPLIT_HZ, self.LONG_BANDS)
+        high_centres_hz = erb_centres_hz(self.SPLIT_HZ, self.HIGHEST_HZ, self.SHORT_BANDS + 1)[1:]
+        high_bands = triangular_bands(np.append(self.SPLIT_HZ, high_centres_hz), short_hz)[1:]
+        bumps = np.linspace(erb_number(LOWEST_CUTOFF_HZ), erb_number(HIGHEST_CUTOFF_HZ), self.CUTOFF_BUMPS)
+        self.bump_width = float(bumps[1] - bumps[0])
+        buffers = {
+            "long_bands": triangular_bands(low_centres_hz, long_hz).T,
+            "short_bands": high_bands.T,
+            "short_centres_hz": high_centres_hz,
+            "bumps": bumps,
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, torch.tensor(np.ascontiguousarray(value), dtype=torch.float32), False)
+
+    def powers(self, chunk: Tensor) -> Powers:
+        """Mean squares of all bands, and of the newest 8 ms."""
+        real, imaginary = self.long(chunk)
+        long = (real * real + imaginary * imaginary) @ self.get_buffer("long_bands")
+        real, imaginary = self.short(chunk[..., -SHORT_SAMPLES:])
+        power = real * real + imaginary * imaginary
+        short = power @ self.get_buffer("short_bands")
+        return torch.cat([long, short], dim=-1), power.sum(-1, keepdim=True)
+
+    def loudness(self, powers: Powers) -> Tensor:
+        """Mean square [..., 1] below 3 kHz, which carries a voice's level at any bandwidth."""
+        return powers[0][..., : self.LONG_BANDS].sum(-1, keepdim=True)
+
+    def forward(self, powers: Powers, floor: Tensor, level: Tensor, cutoff_hz: Tensor) -> Tensor:
+        """Features [..., SIZE], relative to *level* [..., 1]; *floor* [..., BANDS] is what the powers fall to.
+
+        A recording whose floor reaches up to its cutoff has one above it; one that is gated has none.
+        """
+        relative = torch.cat([powers[0], floor, powers[1]], dim=-1) / (level + 1e-14)
+        logarithm = 0.5 * torch.log10(relative + FEATURE_FLOOR) + 1.0
+        # What lies above the cutoff is an image, codec noise or nothing: the network shall not see it.
+        inside = ((1.05 * cutoff_hz - self.get_buffer("short_centres_hz")) / (0.1 * cutoff_hz)).clamp(0.0, 1.0)
+        sizes = [self.LONG_BANDS, self.SHORT_BANDS] * 2 + [1]
+        low, high, low_floor, high_floor, whole = logarithm.split(sizes, dim=-1)
+        number = 21.4 * torch.log10(1.0 + 0.00437 * cutoff_hz)
+        bumps = torch.exp(-(((number - self.get_buffer("bumps")) / self.bump_width) ** 2))
+        known = [low, high * inside, low_floor, high_floor * inside, whole]
+        return torch.cat([*known, bumps.expand(*low.shape[:-1], -1)], dim=-1)

@@ -1,0 +1,93 @@
+"""The high band's sound: excitations brought to the wanted level in each band, from the crossover up."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .features import HIGHEST_CUTOFF_HZ
+from .layers import PhasorNoise, SignNoise
+from .transforms import Analysis, Framing, Synthesis, bin_frequencies_hz, erb_centres_hz, triangular_bands
+
+#: Over the last kHz below the highest cutoff the output fades to nothing.
+CUTOFF_FADE_HZ = 1_000.0
+
+#: The high band rises between these fractions of the cutoff, where anti-alias filters fall.
+CROSSOVER = (0.93, 1.0)
+
+#: Just under the lowest crossover; bins below it are not computed.
+LOWEST_HZ = 3_100.0
+
+
+class Shaper(nn.Module):
+    """Excitations shaped by a gain and a mix per band. In the order of the mix:
+
+    - *harmonic*, x·sin(ln|x|) of the voice, keeps its pitch (the non-linearity of Opus' bandwidth extension,
+      arXiv 2412.11392);
+    - *pulsed*, noise that rises and falls with the slope of the voice, as breath does within a period (left out by
+      small networks);
+    - *steady* noise.
+    """
+
+    def __init__(self, framing: Framing, bands: int, pulsed: bool) -> None:
+        super().__init__()
+        self.framing = framing
+        samples = framing.window_samples
+        first, last = int(LOWEST_HZ * samples / 48_000.0), samples // 2
+        self.analysis = Analysis(framing.window(), first, last)
+        self.synthesis = Synthesis(framing, first, last)
+        bins_hz = bin_frequencies_hz(samples, first, last)
+        triangles = triangular_bands(erb_centres_hz(3_500.0, 23_500.0, bands), bins_hz)
+        self.bands = bands
+        self.bins = len(bins_hz)
+        self.steady = PhasorNoise(self.bins)
+        self.pulsed = SignNoise(framing.hop_samples, samples) if pulsed else None
+        self.bins_hz: Tensor
+        self.spread: Tensor
+        self.gather: Tensor
+        self.register_buffer("bins_hz", torch.tensor(bins_hz, dtype=torch.float32), False)
+        self.register_buffer("spread", torch.tensor(triangles), False)
+        # A band narrower than the bins' spacing may hold none.
+        mean = triangles / (triangles.sum(axis=1, keepdims=True) + 1e-9)
+        self.register_buffer("gather", torch.tensor(mean.T.copy()), False)
+
+    @property
+    def excitations(self) -> int:
+        """How many there are to mix."""
+        return 2 if self.pulsed is None else 3
+
+    def crossover(self, cutoff_hz: Tensor, level_db: Tensor, tilt_db: Tensor) -> Tensor:
+        """Amplitude [..., bins] that lets the high band rise over the top of the low band.
+
+        Above it *level_db* is added, and *tilt_db* for every octave from the cutoff.
+        """
+        start, end = CROSSOVER
+        place = self.bins_hz / cutoff_hz
+        rise = ((place - start) / (end - start)).clamp(0.0, 1.0)
+        wanted_db = level_db + tilt_db * torch.log2(place.clamp_min(1.0))
+        fade = ((HIGHEST_CUTOFF_HZ - cutoff_hz) / CUTOFF_FADE_HZ).clamp(0.0, 1.0)
+        return rise * fade * torch.pow(10.0, 0.05 * wanted_db)
+
+    def _shape(self, excitation: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+        """Spectrum of *excitation* [..., window_samples] with amplitude *gain* [..., bands] in each band."""
+        real, imaginary = self.analysis(excitation)
+        power = (real * real + imaginary * imaginary) @ self.gather
+        scale = (gain / torch.sqrt(power + 1e-14)) @ self.spread
+        return real * scale, imaginary * scale
+
+    def forward(self, newest: Tensor, rows: Tensor, gain: Tensor, mix: Tensor, mask: Tensor) -> Tensor:
+        """Newest samples [..., window_samples + 1] at unit level -> windowed frame of the high band.
+
+        *rows* [..., 2] choose the noise, *gain* [..., bands] is the amplitude of a bin, *mix*
+        [..., excitations * bands] the share of power (0..1) of each excitation, *mask* [..., bins] the crossover.
+        """
+        shares = torch.sqrt(mix).split(self.bands, dim=-1)
+        voice = newest[..., 1:]
+        real, imaginary = self._shape(voice * torch.sin(torch.log(voice.abs() + 1e-6)), gain * shares[0])
+        if self.pulsed is not None:
+            slope = voice - newest[..., :-1]
+            pulsed = self._shape(slope * self.pulsed(rows), gain * shares[1])
+            real, imaginary = real + pulsed[0], imaginary + pulsed[1]
+        steady = self.steady(rows)
+        hiss = (gain * shares[-1]) @ self.spread
+        return self.synthesis((real + steady[0] * hiss) * mask, (imaginary + steady[1] * hiss) * mask)
