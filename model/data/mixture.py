@@ -63,9 +63,9 @@ class Mixture:
         if not usable:
             raise FullbandError("no clip reaches high enough to learn a high band from")
         self._shares = corpus_shares(usable, pcm_boost, corpus_cap)
-        self._clips: dict[str, dict[str, list[Clip]]] = defaultdict(lambda: defaultdict(list))
+        self._clips: dict[str, dict[str, list[Clip]]] = {}
         for clip in usable:
-            self._clips[clip.corpus][clip.speaker].append(clip)
+            self._clips.setdefault(clip.corpus, {}).setdefault(clip.speaker, []).append(clip)
         self.seconds = sum(clip.seconds for clip in usable)
         self.speakers = sum(len(speakers) for speakers in self._clips.values())
 

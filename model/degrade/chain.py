@@ -31,6 +31,14 @@ TILT_CHANCE = 0.4
 SILENCE_CHANCE = 0.1
 STEP_CHANCE = 0.1
 COMPANDING_CHANCE = 0.1
+HISS_CHANCE = 0.5
+NOISE_ONLY_CHANCE = 0.04
+
+#: The steady hiss of a microphone and its amplifier, below the voice; it reaches through the whole band.
+HISS_DB = (-75.0, -42.0)
+
+#: Noise without a voice is hardly extended: its high band shall be this much lower.
+NOISE_ONLY_DB = -20.0
 
 #: From noise with some speech in it to noise one hardly hears.
 NOISE_SNR_DB = (-5.0, 40.0)
@@ -55,11 +63,15 @@ class Degradation:
 
 @dataclass(frozen=True)
 class Pair:
-    """Input at 48 kHz and what the output shall be, sample for sample in line."""
+    """Input at 48 kHz and what the output shall be, sample for sample in line.
+
+    *hiss_rms* is the level of steady noise in the target, 0 where none was added.
+    """
 
     low: Samples
     target: Samples
     cutoff_hz: float
+    hiss_rms: float
 
 
 def draw(generator: np.random.Generator) -> Degradation:
@@ -122,6 +134,23 @@ def _rms(samples: NDArray[np.float32]) -> float:
     return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)) + 1e-12))
 
 
+def _hiss(generator: np.random.Generator, length: int, rms: float) -> Samples:
+    """Steady full-band noise; in many converters it rises towards the top."""
+    white = generator.standard_normal(length).astype(np.float32)
+    slope_db = generator.uniform(-6.0, 12.0) * np.linspace(0.0, 1.0, 8)
+    coloured = tilt(white, generator.uniform(-8.0, 8.0, 8) + slope_db)
+    return coloured * np.float32(rms / _rms(coloured))
+
+
+def _noise_alone(samples: Samples, generator: np.random.Generator) -> Pair:
+    """Steady noise as loud as *samples*, which is not to be extended."""
+    noise = _hiss(generator, len(samples), _rms(samples) + 1e-4)
+    chain = draw(generator)
+    low = apply(noise, chain)
+    target = low + np.float32(10.0 ** (NOISE_ONLY_DB / 20.0)) * (noise - low)
+    return Pair(low, target, chain.cutoff_hz, _rms(noise))
+
+
 def make_pair(samples: Samples, generator: np.random.Generator) -> Pair:
     """A training pair from full-band *samples*: recording, level, noise, silence, then a chain."""
     target = samples
@@ -129,6 +158,8 @@ def make_pair(samples: Samples, generator: np.random.Generator) -> Pair:
         target = tilt(target, generator.uniform(-6.0, 6.0, 6))
     peak = float(np.max(np.abs(target))) + 1e-6
     target = target * np.float32(10.0 ** (generator.uniform(-40.0, 0.0) / 20.0) / peak)
+    if generator.random() < NOISE_ONLY_CHANCE:
+        return _noise_alone(target, generator)
     if generator.random() < STEP_CHANCE:
         start = generator.integers(len(target))
         target[start:] *= np.float32(10.0 ** (generator.uniform(-15.0, 0.0) / 20.0))
@@ -136,8 +167,13 @@ def make_pair(samples: Samples, generator: np.random.Generator) -> Pair:
     if generator.random() < SILENCE_CHANCE:
         start = generator.integers(len(target))
         target[start : start + generator.integers(len(target) // 2)] = 0.0
+    hiss_rms = 0.0
+    if generator.random() < HISS_CHANCE:
+        hiss_rms = _rms(target) * float(10.0 ** (generator.uniform(*HISS_DB) / 20.0))
+        target = target + _hiss(generator, len(target), hiss_rms)
     if generator.random() < NOISE_CHANCE:
         noise = _low_noise(generator, len(target), chain.edge_hz)
         snr_db = generator.uniform(*NOISE_SNR_DB)
         target = target + noise * np.float32(_rms(target) / _rms(noise) * 10.0 ** (-snr_db / 20.0))
-    return Pair(apply(target, chain), np.asarray(target, dtype=np.float32), chain.cutoff_hz)
+    low = apply(target, chain)
+    return Pair(low, np.asarray(target, dtype=np.float32), chain.cutoff_hz, hiss_rms)

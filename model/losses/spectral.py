@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..networks.core import CROSSOVER
+from ..networks.shaper import CROSSOVER
 from ..networks.transforms import SAMPLE_RATE_HZ, bin_frequencies_hz, triangular_bands
 
 #: Signals are compared at this level, so that loud and soft segments weigh the same.
@@ -29,27 +29,37 @@ ENVELOPE_HZ = 375.0
 #: teaches nothing.
 HOLE_RMS = 1e-5
 
+#: Added hiss fills the holes; what is less than 6 dB above it is one.
+HISS_MARGIN = 2.0
+
 
 @dataclass(frozen=True)
 class Truth:
-    """Targets [B, samples] and where they hold: above cutoff_hz [B, 1], below limit_hz [B, 1].
+    """Targets [B, samples] and where they hold; all else is [B, 1].
 
-    *lossy* [B, 1] is 1.0 where holes and empty pauses are a codec's, 0.0 where silence is silence.
+    They hold above *cutoff_hz* and below *limit_hz*, where a codec's content ends. *lossy* is 1.0 where holes and empty
+    pauses are a codec's, 0.0 where silence is silence. *hiss_rms* is the level of steady noise that was added on top,
+    which fills a codec's holes.
     """
 
     target: Tensor
     cutoff_hz: Tensor
     limit_hz: Tensor
     lossy: Tensor
+    hiss_rms: Tensor
 
 
 class SpectralLoss(nn.Module):
-    """Mean over resolutions of L1 between log spectra, between smooth envelopes, and excess in pauses."""
+    """Mean over resolutions of L1 between log spectra, between smooth envelopes, and excess in pauses.
 
-    def __init__(self, windows: tuple[int, ...], pause_weight: float) -> None:
+    The longest window adds the log-spectral distance itself: the root mean square over the bins of a frame.
+    """
+
+    def __init__(self, windows: tuple[int, ...], pause_weight: float, distance_weight: float = 0.0) -> None:
         super().__init__()
         self.windows = windows
         self.pause_weight = pause_weight
+        self.distance_weight = distance_weight
         for size in windows:
             bins_hz = bin_frequencies_hz(size, 0, size // 2)
             centres_hz = np.arange(0.0, SAMPLE_RATE_HZ / 2 + 1.0, max(ENVELOPE_HZ, bins_hz[1]))
@@ -66,19 +76,24 @@ class SpectralLoss(nn.Module):
                 self.register_buffer(f"{name}_{size}", value, persistent=False)
 
     def forward(self, output: Tensor, truth: Truth) -> dict[str, Tensor]:
-        """Output [B, samples] -> scalars "total", "fine", "envelope" and "pause", in nepers."""
+        """Output [B, samples] -> scalars "total", "fine", "envelope", "pause" and "distance", in nepers."""
         rms = torch.sqrt(truth.target.square().mean(-1, keepdim=True) + 1e-12)
         scale = REFERENCE_RMS / rms
-        parts = [self._at(window, output * scale, truth.target * scale, truth) for window in self.windows]
-        fine, envelope, pause = (torch.stack(part).mean() for part in zip(*parts, strict=True))
-        total = fine + envelope + self.pause_weight * pause
-        return {"total": total, "fine": fine, "envelope": envelope, "pause": pause}
+        scaled = replace(truth, target=truth.target * scale, hiss_rms=truth.hiss_rms * scale)
+        parts = [self._at(window, output * scale, scaled) for window in self.windows]
+        fine, envelope, pause = (
+            torch.stack([part[name] for part in parts]).mean() for name in parts[0] if name != "distance"
+        )
+        distance = parts[self.windows.index(max(self.windows))]["distance"]
+        total = fine + envelope + self.pause_weight * pause + self.distance_weight * distance
+        return {"total": total, "fine": fine, "envelope": envelope, "pause": pause, "distance": distance}
 
-    def _at(self, size: int, output: Tensor, target: Tensor, truth: Truth) -> tuple[Tensor, Tensor, Tensor]:
+    def _at(self, size: int, output: Tensor, truth: Truth) -> dict[str, Tensor]:
         window = self.get_buffer(f"window_{size}")
         bands = self.get_buffer(f"bands_{size}")
         noise_power = float(window.square().sum())
         floor = FLOOR_RMS**2 * noise_power
+        target = truth.target
 
         def power(signal: Tensor) -> Tensor:
             spectrum = torch.stft(signal, size, size // 4, window=window, return_complex=True)
@@ -95,23 +110,36 @@ class SpectralLoss(nn.Module):
         smooth_wanted, smooth_given = _smooth(wanted, bands), _smooth(given, bands)
         loudness = wanted.mean(1, keepdim=True)
         pause = loudness < PAUSE_POWER * loudness.mean(-1, keepdim=True)
-        empty = (smooth_wanted < HOLE_RMS**2 * noise_power) | pause
+        hiss_rms = truth.hiss_rms.unsqueeze(-1)
+        lowest = torch.clamp_min(HISS_MARGIN * hiss_rms, HOLE_RMS).square() * noise_power
+        # In a pause hiss is all there is, and known.
+        empty = torch.where(pause, hiss_rms == 0.0, smooth_wanted < lowest)
         hole = empty.to(target.dtype) * truth.lossy.unsqueeze(-1)
         band_weight = inside(self.get_buffer(f"centres_hz_{size}")) * (1.0 - hole)
         bin_hole = hole[:, self.get_buffer(f"band_of_bin_{size}")]
         bin_weight = inside(self.get_buffer(f"bins_hz_{size}")) * (1.0 - bin_hole)
         quiet = band_weight * pause.to(target.dtype)
         envelope = excess(smooth_given, smooth_wanted)
-        return (
-            _mean(excess(given, wanted).abs(), bin_weight),
-            _mean(envelope.abs(), band_weight),
+        difference = excess(given, wanted)
+        return {
+            "fine": _mean(difference.abs(), bin_weight),
+            "envelope": _mean(envelope.abs(), band_weight),
             # Few pauses shall count for little, not for as much as many.
-            (envelope.clamp_min(0.0) * quiet).sum() / (quiet.sum() + 0.01 * band_weight.sum() + 1.0),
-        )
+            "pause": (envelope.clamp_min(0.0) * quiet).sum() / (quiet.sum() + 0.01 * band_weight.sum() + 1.0),
+            "distance": _distance(difference, bin_weight),
+        }
 
 
 def _mean(value: Tensor, weight: Tensor) -> Tensor:
     return (value * weight).sum() / (weight.sum() + 1.0)
+
+
+def _distance(difference: Tensor, weight: Tensor) -> Tensor:
+    """Root mean square over the bins [B, bins, T] of each frame, averaged over the frames that have any."""
+    total = weight.sum(1)
+    mean = (difference.square() * weight).sum(1) / (total + 1.0)
+    root = torch.sqrt(mean + 1e-6) - 1e-3  # no distance is none, with a finite slope
+    return (root * (total > 0.0)).sum() / ((total > 0.0).sum() + 1.0)
 
 
 def _smooth(power: Tensor, bands: Tensor) -> Tensor:

@@ -76,3 +76,21 @@ def test_pairs_depend_on_the_seed_alone() -> None:
     assert first.low.shape == first.target.shape == speech.shape
     assert not np.array_equal(first.low, other.low)
     assert np.array_equal(speech, speech_like(0.4)), "the recording itself is left alone"
+
+
+def test_hiss_reaches_through_the_whole_band_of_the_target() -> None:
+    speech = speech_like(0.6)
+    speech[10_000:20_000] = 0.0
+    frequency_hz = np.fft.rfftfreq(8_000, 1 / RATE_HZ)
+    hissing = 0
+    for seed in range(40):
+        pair = make_pair(speech, np.random.default_rng(seed))
+        power = np.abs(np.fft.rfft(pair.target[11_000:19_000])) ** 2 / 8_000
+        top = power[frequency_hz > 21_500.0].mean()
+        if pair.hiss_rms > 0.0:
+            hissing += 1
+            # Within what its colour may take from white noise.
+            assert top > 2e-3 * pair.hiss_rms**2
+        else:
+            assert top < 1e-9
+    assert 8 < hissing < 32
