@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -32,15 +33,24 @@ def train(
     config: Annotated[Path | None, typer.Option(help="TOML; without it the shipped recipe")] = None,
     minutes: Annotated[float | None, typer.Option(help="budget in minutes, overrides the file's")] = None,
     steps: Annotated[int | None, typer.Option(help="budget in steps, overrides the file's")] = None,
+    start: Annotated[Path | None, typer.Option("--from", help="checkpoint whose weights a new run begins with")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one")] = "auto",
     threads: Annotated[int, typer.Option(help="threads of torch")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="processes that make batches; without it one for each core left over")
+    ] = None,
 ) -> None:
-    """Train a network, or go on training the one in RUN."""
+    """Train a network, or go on training the one in RUN. Ctrl-C keeps what was learnt.
+
+    Several GPUs: torchrun --nproc-per-node N -m model.cli train …
+    """
     import torch
 
     from .data.corpus import find_clips
     from .data.mixture import Mixture
     from .training.config import TrainConfig
-    from .training.trainer import Trainer
+    from .training.distributed import leave
+    from .training.trainer import Trainer, choose_device
 
     torch.set_num_threads(threads)
     settings = TrainConfig.read(config) if config else TrainConfig()
@@ -53,7 +63,9 @@ def train(
         pcm_boost=settings.data.pcm_boost,
         corpus_cap=settings.data.corpus_cap,
     )
-    trainer = Trainer(settings, run)
+    if workers is None:
+        workers = min(max((os.cpu_count() or 1) - threads, 0), 8)
+    trainer = Trainer(settings, run, device=choose_device(device), workers=workers, start=start)
     console = Console(stderr=True)
     console.print(f"{mixture.seconds / 60.0:.1f} minutes of {mixture.speakers} speakers, from step {trainer.step}")
     columns = (
@@ -71,7 +83,14 @@ def train(
             left = f"{left_s / 60.0:.0f} min"
             progress.update(bar, completed=share, step=step, loss=losses["total"], left=left)
 
-        trainer.train(mixture, show)
+        try:
+            trainer.train(mixture, show)
+        except KeyboardInterrupt:
+            trainer.save()
+            console.print(f"stopped; the same command goes on from step {trainer.step}")
+            raise
+        finally:
+            leave()
     console.print(f"{trainer.checkpoint_path}: {trainer.step} steps in {trainer.elapsed_s / 60.0:.1f} minutes")
 
 
@@ -90,7 +109,7 @@ def export(
 
     console = Console(stderr=True)
     network = load_average(checkpoint)
-    exporter.write_onnx(network, output, exporter.metadata(name, licence, trained_on))
+    exporter.write_onnx(network, output, exporter.metadata(network.framing, name, licence, trained_on))
     exporter.check(network, output)
     cost = exporter.measure(network, output)
     _write_json(json_file, cost.as_dict())

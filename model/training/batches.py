@@ -1,19 +1,24 @@
-"""Batches of training pairs, each a function of seed and step alone: a resumed run sees the same ones."""
+"""Batches of training pairs, each a function of seed and number alone: a resumed run sees the same ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import partial
+from itertools import count
+from multiprocessing import get_context
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.mixture import Mixture
 from ..degrade.chain import make_pair
 from ..losses.spectral import Truth
-from ..networks.transforms import HOP_SAMPLES
+from ..networks.transforms import SAMPLE_RATE_HZ, Framing
 from .config import DataSection
 
 
@@ -24,36 +29,80 @@ class Batch:
     low: Tensor
     truth: Truth
 
+    def to(self, device: torch.device) -> Batch:
+        """The same on *device*."""
+        moved = {field.name: getattr(self.truth, field.name).to(device) for field in fields(Truth)}
+        return Batch(self.low.to(device), Truth(**moved))
 
-def make_batch(mixture: Mixture, config: DataSection, seed: int, step: int) -> Batch:
-    """The batch of *step*."""
-    generator = np.random.default_rng([seed, step])
-    samples = config.segment_hops * HOP_SAMPLES
-    segments = [mixture.draw(generator, samples) for _ in range(config.batch)]
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what batch number n is."""
+
+    mixture: Mixture
+    config: DataSection
+    framing: Framing
+    seed: int
+
+
+def make_batch(recipe: Recipe, number: int) -> Batch:
+    """Batch *number*; its length is a whole number of hops."""
+    return _as_tensors(_make_arrays(recipe, number))
+
+
+def _make_arrays(recipe: Recipe, number: int) -> dict[str, NDArray[np.float32]]:
+    config, hop = recipe.config, recipe.framing.hop_samples
+    generator = np.random.default_rng([recipe.seed, number])
+    samples = round(config.segment_ms * SAMPLE_RATE_HZ / 1000.0 / hop) * hop
+    segments = [recipe.mixture.draw(generator, samples) for _ in range(config.batch)]
     pairs = [make_pair(segment.samples, generator) for segment in segments]
-
-    def column(values: list[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32)[:, None]
-
-    margins = [config.lossy_margin_hz if segment.lossy else 0.0 for segment in segments]
-    return Batch(
-        low=torch.from_numpy(np.stack([pair.low for pair in pairs])),
-        truth=Truth(
-            target=torch.from_numpy(np.stack([pair.target for pair in pairs])),
-            cutoff_hz=column([pair.cutoff_hz for pair in pairs]),
-            limit_hz=column([s.limit_hz - margin for s, margin in zip(segments, margins, strict=True)]),
-            lossy=column([float(segment.lossy) for segment in segments]),
-        ),
-    )
+    margins_hz = [config.lossy_margin_hz if segment.lossy else 0.0 for segment in segments]
+    columns = {
+        "cutoff_hz": [pair.cutoff_hz for pair in pairs],
+        "limit_hz": [s.limit_hz - margin_hz for s, margin_hz in zip(segments, margins_hz, strict=True)],
+        "lossy": [float(segment.lossy) for segment in segments],
+        "hiss_rms": [pair.hiss_rms for pair in pairs],
+    }
+    return {
+        "low": np.stack([pair.low for pair in pairs]),
+        "target": np.stack([pair.target for pair in pairs]),
+        **{name: np.array(values, np.float32)[:, None] for name, values in columns.items()},
+    }
 
 
-def batches(mixture: Mixture, config: DataSection, seed: int, first_step: int) -> Iterator[Batch]:
-    """Batches from *first_step* on; the next one is made while the caller works on the last."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
-        step = first_step
-        coming = pool.submit(make_batch, mixture, config, seed, step)
-        while True:
-            batch = coming.result()
-            step += 1
-            coming = pool.submit(make_batch, mixture, config, seed, step)
-            yield batch
+def _as_tensors(arrays: dict[str, NDArray[np.float32]]) -> Batch:
+    tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    low = tensors.pop("low")
+    return Batch(low, Truth(**tensors))
+
+
+_recipe: Recipe | None = None
+
+
+def _start_worker(recipe: Recipe) -> None:
+    global _recipe  # a worker process serves one recipe, which is sent to it once
+    _recipe = recipe
+    torch.set_num_threads(1)
+
+
+def _work(number: int) -> dict[str, NDArray[np.float32]]:
+    assert _recipe is not None
+    return _make_arrays(_recipe, number)
+
+
+def batches(recipe: Recipe, first: int, stride: int = 1, workers: int = 0) -> Generator[Batch]:
+    """Batches *first*, *first* + *stride*, … made ahead by *workers* processes (0: by a thread of this one)."""
+    pool: Executor
+    work: Callable[[int], dict[str, NDArray[np.float32]]]
+    if workers == 0:
+        pool, work = ThreadPoolExecutor(1, "batches"), partial(_make_arrays, recipe)
+    else:
+        pool, work = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (recipe,)), _work
+    coming: deque[Future[dict[str, NDArray[np.float32]]]] = deque()
+    try:
+        for number in count(first, stride):
+            coming.append(pool.submit(work, number))
+            if len(coming) > 2 * max(workers, 1):
+                yield _as_tensors(coming.popleft().result())
+    finally:
+        pool.shutdown(cancel_futures=True)

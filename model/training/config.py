@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from realtime.errors import FullbandError
 
+from ..networks.core import CoreConfig
+from ..networks.transforms import Framing
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -20,16 +23,24 @@ class NetworkSection(_Section):
     channels: int = Field(default=128, ge=8)
     dilations: tuple[int, ...] = (1, 2, 4)
     gain_bands: int = Field(default=24, ge=8, le=64)
+    pulsed: bool = Field(default=True, description="noise that follows the voice's pulses, for 16 MMAC/s more")
+    hop_samples: int = Field(default=192, ge=48, le=480)
+    window_samples: int = Field(default=384, ge=96, le=960, description="also the latency; at most two hops")
+
+    def core(self) -> CoreConfig:
+        """What the network is built from."""
+        values = self.model_dump(exclude={"hop_samples", "window_samples"})
+        return CoreConfig(**values, framing=Framing(self.hop_samples, self.window_samples))
 
 
 class DataSection(_Section):
     """How speech is mixed."""
 
-    lossy_floor_hz: float = Field(default=18_000.0, description="lossy clips that end lower are left out")
+    lossy_floor_hz: float = Field(default=17_000.0, description="lossy clips that end lower are left out")
     lossy_margin_hz: float = Field(default=1_000.0, description="a codec's edge is kept out of the loss")
-    pcm_boost: float = Field(default=3.0, gt=0.0, description="how much PCM weighs over lossy sources")
+    pcm_boost: float = Field(default=5.0, gt=0.0, description="how much PCM weighs over lossy sources")
     corpus_cap: float = Field(default=0.25, gt=0.0, le=1.0, description="largest share of one corpus")
-    segment_hops: int = Field(default=320, ge=32, description="length of a segment in hops of 4 ms")
+    segment_ms: float = Field(default=1_280.0, ge=100.0, description="length of a segment")
     batch: int = Field(default=16, ge=1)
 
 
@@ -38,6 +49,19 @@ class LossSection(_Section):
 
     windows: tuple[int, ...] = (2048, 512, 128)
     pause_weight: float = Field(default=0.1, ge=0.0)
+    distance_weight: float = Field(default=0.5, ge=0.0, description="of the log-spectral distance itself")
+
+
+class AdversarySection(_Section):
+    """The second stage, over the last *share* of the budget; the spectral loss goes on beside it."""
+
+    share: float = Field(default=0.0, ge=0.0, lt=1.0, description="0 leaves the second stage out")
+    windows: tuple[int, ...] = (2048, 1024, 512, 256)
+    channels: int = Field(default=16, ge=4)
+    learning_rate: float = Field(default=1e-4, gt=0.0)
+    spectral_weight: float = Field(default=0.6, ge=0.0)
+    matching_weight: float = Field(default=1.0, ge=0.0)
+    adversarial_weight: float = Field(default=1.0, ge=0.0)
 
 
 class RunSection(_Section):
@@ -67,6 +91,7 @@ class TrainConfig(_Section):
     network: NetworkSection = NetworkSection()
     data: DataSection = DataSection()
     loss: LossSection = LossSection()
+    adversary: AdversarySection = AdversarySection()
     run: RunSection = RunSection(minutes=60.0)
 
     @classmethod
