@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from .evaluate import evaluate
+
 app = typer.Typer(no_args_is_help=True, help="Train, evaluate and export networks.")
 
 DataFolder = Annotated[Path, typer.Option(help="folder of audio: with a manifest.csv, VCTK as it unpacks, or any")]
@@ -120,40 +122,7 @@ def export(
     )
 
 
-@app.command()
-def evaluate(
-    data: DataFolder,
-    model: Annotated[Path | None, typer.Option(help="ONNX file; without it the shipped default")] = None,
-    rate: Annotated[list[int] | None, typer.Option(help="input rates in Hz; without it 8, 12, 16, 24 kHz")] = None,
-    visqol: Annotated[bool, typer.Option(help="score with ViSQOL too (slow)")] = True,
-    baseline: Annotated[bool, typer.Option(help="score the low band alone too")] = True,
-    json_file: JsonFile = None,
-) -> None:
-    """Score a model on the PCM clips of the test split in DATA, beside the low band alone."""
-    from rich.table import Table
-
-    from .data.corpus import find_clips
-    from .metrics import evaluation
-
-    path = model or Path(__file__).parent / "weights" / "default.onnx"
-    found = find_clips(data, "test")
-    clips = [clip for clip in found if not clip.lossy] or found
-    score = evaluation.make_visqol() if visqol else None
-    columns = [name.replace("_", " ") for name in evaluation.Scores.__dataclass_fields__]
-    table = Table("rate", "system", *columns, title=f"{len(clips)} clips")
-    results: list[dict[str, object]] = []
-    for rate_hz in rate or evaluation.RATES_HZ:
-        systems: dict[str, Path | None] = {"sinc": None} if baseline else {}
-        for system, file in {**systems, path.stem: path}.items():
-            scores = evaluation.as_dict(evaluation.evaluate_clips(clips, file, rate_hz, score))
-            results.append({"rate_hz": rate_hz, "system": system, **scores})
-            cells = ("-" if value is None else f"{value:.3f}" for value in scores.values())
-            table.add_row(str(rate_hz), system, *cells)
-    floor = evaluation.measure_floor(path)
-    _write_json(json_file, {"clips": len(clips), "scores": results, "floor": evaluation.as_dict(floor)})
-    console = Console(stderr=json_file == "-")
-    console.print(table)
-    console.print(f"high band: {floor.silence_dbfs:.0f} dBFS in silence, {floor.noise_dbfs:.0f} dBFS for noise at -50")
+app.command()(evaluate)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ COMMANDS = {
 
 
 #: What only the extra ``train`` brings.
-_TRAINING_PACKAGES = ("torch", "scipy", "onnx", "onnxscript", "visqol", "av")
+_TRAINING_PACKAGES = ("torch", "scipy", "onnx", "onnxscript", "visqol", "av", "pesq", "jinja2")
 
 
 class _LazyCommand(TyperCommand):

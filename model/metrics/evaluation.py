@@ -2,140 +2,226 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ..data.corpus import Clip, read_clip
-from ..degrade.filters import decimate, fir_taps, sinc_decimate, upsample
-from ..stream import Stream, open_session
-from .spectral import (
-    SAMPLE_RATE_HZ,
-    Samples,
-    edge_bin,
-    high_level_errors_db,
-    level_dbfs,
-    log_spectral_distance,
-    low_band_snr_db,
-    power_spectrum,
-)
+from . import conditions, pool
+from .conditions import Condition
+from .intervals import Interval, bootstrap
+from .probes import Probe, probe
+from .scores import MEDIANS, METRICS, Scores, prepare, score
+from .systems import BASELINES, Given, System, estimate
 
-RATES_HZ = (8_000, 12_000, 16_000, 24_000)
+#: Metrics are masked this far below a recording's own end, where its low-pass falls.
+LIMIT_MARGIN_HZ = 500.0
 
+#: Corpora of one recording chain, that of VCTK: the published figures were measured on it.
+VCTK_CHAIN = ("vctk", "voicebank")
 
-@dataclass(frozen=True)
-class Scores:
-    """Means over the clips of one rate; lower is better for the distances, levels are best at 0 dB."""
+ALL, CHAIN, OTHER = "all", "VCTK-chain", "other"
 
-    lsd: float
-    lsd_low: float
-    lsd_high: float
-    low_snr_db: float
-    level_error_db: float
-    pause_error_db: float
-    visqol: float | None
+#: What a scored second costs beside one that ViSQOL hears, for the progress bar.
+_VISQOL_WEIGHT = 12.0
 
 
 @dataclass(frozen=True)
-class Floor:
-    """High band in dBFS after digital silence, and for noise at -50 dBFS that ends at 4 kHz."""
+class Plan:
+    """What is run. ViSQOL and PESQ hear the protocol's conditions only."""
 
-    silence_dbfs: float
-    noise_dbfs: float
-
-
-def _as_file(samples: Samples) -> Samples:
-    """Rounded to 16 bit: the protocol scores files, and the rounding noise is part of their high band."""
-    return np.asarray(np.round(np.clip(samples, -1.0, 1.0) * 32_767.0) / 32_767.0, dtype=np.float32)
-
-
-def low_band(samples: Samples, rate_hz: int) -> Samples:
-    """Down to *rate_hz* by the protocol's filter, up again by the host's."""
-    return upsample(sinc_decimate(samples, rate_hz), rate_hz)[: len(samples)]
+    clips: Sequence[Clip]
+    systems: Sequence[System]
+    rates_hz: Sequence[int] = conditions.RATES_HZ
+    baselines: Sequence[str] = tuple(BASELINES)
+    filters: str = "all"  # "all", "few" or "none"
+    codecs: bool = True
+    visqol: bool = True
+    jobs: int = 1
 
 
-def extend(stream_path: Path, lows: Sequence[Samples], cutoff_hz: float) -> list[Samples]:
-    """The high band of each of *lows*, streamed as one batch."""
-    longest = max(len(low) for low in lows)
-    batch = np.stack([np.pad(low, (0, longest - len(low))) for low in lows])
-    stream = Stream(open_session(stream_path), batch=len(lows))
-    highs = stream.run(batch, np.full((len(lows), 1), cutoff_hz, np.float32))
-    return [high[: len(low)] for high, low in zip(highs, lows, strict=True)]
+@dataclass(frozen=True)
+class Task:
+    """One clip, or no clip and a system to probe, for a worker."""
+
+    clip: Clip | None
+    ways: tuple[Condition, ...]
+    systems: tuple[System, ...]
+    visqol: bool
+    rates_hz: tuple[int, ...] = ()
+    voices: tuple[Clip, ...] = ()
+
+    @property
+    def weight(self) -> float:
+        """Share of the whole work, in no unit."""
+        if self.clip is None:
+            return 10.0
+        each = 1.0 + (_VISQOL_WEIGHT if self.visqol else 0.0)
+        return self.clip.seconds * len(self.ways) * len(self.systems) * each
 
 
-def make_visqol() -> Callable[[Samples, Samples], float]:
-    """(reference, degraded) -> MOS-LQO of ViSQOL's audio mode."""
-    from visqol import VisqolApi
+@dataclass(frozen=True)
+class Row:
+    """Scores of one system for one clip in one condition."""
 
-    logging.getLogger("visqol").setLevel(logging.ERROR)
-    api = VisqolApi()
-    api.create(mode="audio")
+    clip: str
+    corpus: str
+    speaker: str
+    rate_hz: int
+    kind: str
+    condition: str
+    system: str
+    scores: Scores
 
-    def score(reference: Samples, degraded: Samples) -> float:
-        first, second = reference.astype(np.float64), degraded.astype(np.float64)
-        return float(api.measure_from_arrays(first, second, SAMPLE_RATE_HZ).moslqo)
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; what is not known is null."""
+        about = {name: getattr(self, name) for name in ("clip", "corpus", "speaker", "rate_hz", "kind", "condition")}
+        known = {name: None if math.isnan(value) else value for name, value in self.scores.as_dict().items()}
+        return {**about, "system": self.system, **known}
 
-    return score
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of a table: a system under a condition, over the clips of a group."""
+
+    group: str
+    rate_hz: int
+    kind: str
+    condition: str
+    system: str
+    scores: dict[str, Interval]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        about = {name: getattr(self, name) for name in ("group", "rate_hz", "kind", "condition", "system")}
+        return {**about, "scores": {name: interval.as_dict() for name, interval in self.scores.items()}}
 
 
-def score_clip(
-    given: Samples, wanted: Samples, cutoff_hz: float, visqol: Callable[[Samples, Samples], float] | None
-) -> Scores:
-    """Scores of one clip."""
-    given, wanted = _as_file(given), _as_file(wanted)
-    spectra = power_spectrum(given), power_spectrum(wanted)
-    edge = edge_bin(cutoff_hz)
-    active_db, pause_db = high_level_errors_db(*spectra, cutoff_hz)
-    return Scores(
-        lsd=log_spectral_distance(*spectra),
-        lsd_low=log_spectral_distance(*spectra, 0, edge),
-        lsd_high=log_spectral_distance(*spectra, edge),
-        low_snr_db=low_band_snr_db(given, wanted, cutoff_hz),
-        level_error_db=active_db,
-        pause_error_db=pause_db,
-        visqol=visqol(wanted, given) if visqol else None,
+@dataclass
+class Evaluation:
+    """All that was measured."""
+
+    rows: list[Row] = field(default_factory=list)
+    probes: list[Probe] = field(default_factory=list)
+    summaries: list[Summary] = field(default_factory=list)
+
+    def find(self, group: str, kind: str, rate_hz: int | None = None, system: str | None = None) -> list[Summary]:
+        """Lines of a table, in order."""
+        return [
+            line
+            for line in self.summaries
+            if line.group == group
+            and line.kind == kind
+            and rate_hz in (None, line.rate_hz)
+            and system in (None, line.system)
+        ]
+
+    @property
+    def groups(self) -> list[str]:
+        """Groups of clips there are: all, the two kinds of chain, then each corpus."""
+        return list(dict.fromkeys(line.group for line in self.summaries))
+
+
+def groups_of(corpus: str) -> tuple[str, str, str]:
+    """The groups a clip of *corpus* counts in."""
+    chain = CHAIN if any(name in corpus.lower() for name in VCTK_CHAIN) else OTHER
+    return ALL, chain, corpus
+
+
+def spread(clips: Sequence[Clip], count: int) -> list[Clip]:
+    """*count* of *clips*, taken from each corpus in turn."""
+    queues: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        queues[clip.corpus].append(clip)
+    turns = [queue[turn] for turn in range(len(clips)) for queue in queues.values() if turn < len(queue)]
+    return turns[:count]
+
+
+def minutes(clips: Iterable[Clip]) -> float:
+    """Length of all *clips*."""
+    return sum(clip.seconds for clip in clips) / 60.0
+
+
+def tasks(plan: Plan) -> list[Task]:
+    """The work, longest first, so that no worker is left with a long clip at the end."""
+    systems = tuple(plan.systems)
+    scored = (*(System(name) for name in plan.baselines), *systems)
+    work = []
+    for rate_hz in plan.rates_hz:
+        filtered = conditions.filters(rate_hz, few=plan.filters == "few") if plan.filters != "none" else []
+        coded = conditions.codecs(rate_hz) if plan.codecs else []
+        for clip in plan.clips:
+            work.append(Task(clip, (conditions.protocol(rate_hz),), scored, plan.visqol))
+            if filtered:
+                work.append(Task(clip, tuple(filtered), systems, False))
+            if coded:
+                work.append(Task(clip, tuple(coded), (System("sinc"), *systems), False))
+    voices = tuple(sorted(plan.clips, key=lambda clip: (clip.seconds < 4.0, clip.seconds))[:4])
+    work += [Task(None, (), (system,), False, tuple(plan.rates_hz), voices) for system in systems]
+    return sorted(work, key=lambda task: -task.weight)
+
+
+def work(task: Task) -> tuple[list[Row], Probe | None]:
+    """Do one task."""
+    if task.clip is None:
+        voices = [read_clip(clip)[0] for clip in task.voices]
+        return [], probe(task.systems[0], task.rates_hz, voices)
+    clip = task.clip
+    samples, cutoff_hz = read_clip(clip)
+    original = prepare(samples, cutoff_hz - LIMIT_MARGIN_HZ)
+    given = [Given(way.apply(samples), way.cutoff_hz, samples) for way in task.ways]
+    rows = []
+    for system in task.systems:
+        for way, result in zip(task.ways, estimate(system, given), strict=True):
+            pesq = task.visqol and way.rate_hz == 8_000
+            brief = way.kind == "filter"
+            scores = score(result, original, way.cutoff_hz, brief=brief, visqol=task.visqol, pesq=pesq)
+            about = (f"{clip.speaker}/{clip.path.stem}", clip.corpus, clip.speaker)
+            rows.append(Row(*about, way.rate_hz, way.kind, way.name, system.name, scores))
+    return rows, None
+
+
+def summarise(rows: Iterable[Row]) -> list[Summary]:
+    """Means (medians for the crossover) over the clips of every group, with intervals."""
+    lines: dict[tuple[str, int, str, str, str], list[Scores]] = defaultdict(list)
+    for row in rows:
+        for group in groups_of(row.corpus):
+            lines[group, row.rate_hz, row.kind, row.condition, row.system].append(row.scores)
+    summaries = []
+    for key, scores in lines.items():
+        intervals = {
+            name: bootstrap([getattr(one, name) for one in scores], np.median if name in MEDIANS else np.mean)
+            for name in METRICS
+        }
+        summaries.append(Summary(*key, {name: found for name, found in intervals.items() if found is not None}))
+    return summaries
+
+
+def evaluate(plan: Plan, advance: Callable[[float], None] | None = None) -> Evaluation:
+    """Run *plan*; *advance* is told the share of the work that each finished task was."""
+    work_list = tasks(plan)
+    total = sum(task.weight for task in work_list)
+    result = Evaluation()
+    finished: Iterator[tuple[Task, tuple[list[Row], Probe | None]]] = pool.run(work, work_list, plan.jobs)
+    for task, (rows, measured) in finished:
+        result.rows += rows
+        result.probes += [measured] if measured else []
+        if advance is not None:
+            advance(task.weight / total)
+    order = [*plan.baselines, *(system.name for system in plan.systems)]
+    ways = [way for rate_hz in plan.rates_hz for way in (*conditions.filters(rate_hz), *conditions.codecs(rate_hz))]
+    names = {way.name: place for place, way in enumerate(ways)}
+    result.rows.sort(
+        key=lambda row: (row.rate_hz, row.kind, names.get(row.condition, -1), order.index(row.system), row.corpus)
     )
+    result.probes.sort(key=lambda one: order.index(one.system))
+    result.summaries = sorted(summarise(result.rows), key=lambda line: _group_order(line.group))
+    return result
 
 
-def _mean(scores: Sequence[Scores]) -> Scores:
-    means: dict[str, float | None] = {}
-    for field in fields(Scores):
-        values = [getattr(score, field.name) for score in scores]
-        means[field.name] = None if None in values else float(np.nanmean(values))
-    return Scores(**means)  # type: ignore[arg-type]
-
-
-def evaluate_clips(
-    clips: Sequence[Clip],
-    model: Path | None,
-    rate_hz: int,
-    visqol: Callable[[Samples, Samples], float] | None = None,
-) -> Scores:
-    """Mean scores of *clips* at *rate_hz*; without a model those of the low band alone."""
-    wanted = [read_clip(clip)[0] for clip in clips]
-    lows = [low_band(samples, rate_hz) for samples in wanted]
-    cutoff_hz = rate_hz / 2
-    given = lows
-    if model is not None:
-        highs = extend(model, lows, cutoff_hz)
-        given = [low + high for low, high in zip(lows, highs, strict=True)]
-    return _mean([score_clip(g, w, cutoff_hz, visqol) for g, w in zip(given, wanted, strict=True)])
-
-
-def measure_floor(model: Path) -> Floor:
-    """What the model adds where it should add nothing."""
-    generator = np.random.default_rng(0)
-    second = SAMPLE_RATE_HZ
-    noise = decimate(generator.standard_normal(3 * second).astype(np.float32), fir_taps(511, 3_500.0), 1)
-    noise *= np.float32(10.0 ** (-50.0 / 20.0) / np.sqrt(np.mean(noise**2)))
-    interrupted = 100.0 * noise * (np.arange(3 * second) < second)
-    silence, hiss = extend(model, [interrupted, noise], 4_000.0)
-    return Floor(level_dbfs(silence[-second:]), level_dbfs(hiss[-second:]))
-
-
-def as_dict(scores: Scores | Floor) -> dict[str, float | None]:
-    """For JSON."""
-    return asdict(scores)
+def _group_order(group: str) -> int:
+    return (ALL, CHAIN, OTHER).index(group) if group in (ALL, CHAIN, OTHER) else 3

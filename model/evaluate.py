@@ -1,0 +1,143 @@
+"""``fullband evaluate``: a model on clips it never heard, beside baselines and its peers' published figures."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from realtime.errors import FullbandError
+from realtime.report import Report
+
+if TYPE_CHECKING:
+    from .metrics.evaluation import Evaluation, Plan
+    from .metrics.facts import Facts
+    from .report.content import Table
+    from .report.marks import Mark
+
+
+@contextmanager
+def _progress(report: Report, what: str) -> Iterator[Any]:
+    """A bar with the time left; gives what advances it by a share of the whole."""
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=report.console, transient=True) as progress:
+        bar = progress.add_task(what, total=1.0)
+        yield lambda share: progress.advance(bar, share)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise FullbandError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _tables(evaluation: Evaluation, facts: list[Facts], marks: list[list[Mark]], *, wide: bool) -> list[Table]:
+    from .report import content
+
+    codec = ("lsd_masked", "lsd_high_masked", "level_error_db")
+    found = [
+        *content.protocol_tables(evaluation, wide=wide),
+        *content.group_tables(evaluation, wide=wide),
+        *content.condition_tables(evaluation, "filter", ("crossover_error_db", "lsd_masked")),
+        *content.condition_tables(evaluation, "codec", codec),
+        content.probe_table(evaluation),
+        content.facts_table(facts),
+        *(content.marks_table(one) for one in marks if one),
+    ]
+    return [table for table in found if table is not None and table.rows]
+
+
+def _as_json(evaluation: Evaluation, plan: Plan, facts: list[Facts], marks: list[list[Mark]]) -> dict[str, Any]:
+    return {
+        "clips": len(plan.clips),
+        "seconds": round(sum(clip.seconds for clip in plan.clips), 1),
+        "systems": [{"name": one.name, "path": str(one.path)} for one in plan.systems],
+        "summaries": [line.as_dict() for line in evaluation.summaries],
+        "probes": [probe.as_dict() for probe in evaluation.probes],
+        "facts": [fact.as_dict() for fact in facts],
+        "marks": [mark.as_dict() for one in marks for mark in one],
+        "rows": [row.as_dict() for row in evaluation.rows],
+    }
+
+
+def evaluate(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Shipped names, .onnx files or checkpoints (.pt).")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of audio: with a manifest.csv, VCTK, or any.")] = None,
+    rate: Annotated[list[int] | None, typer.Option(help="Input rates in Hz; without it 8, 12, 16 and 24 kHz.")] = None,
+    split: Annotated[str, typer.Option(help="Which clips of a folder with a manifest.")] = "test",
+    lossy: Annotated[bool, typer.Option("--lossy", help="Also score clips that a codec has been through.")] = False,
+    clips: Annotated[int | None, typer.Option(min=1, help="Score only so many clips, spread over the corpora.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="No ViSQOL nor PESQ, four filters, no codecs.")] = False,
+    visqol: Annotated[bool, typer.Option(help="Score with ViSQOL and PESQ too (slow).")] = True,
+    baseline: Annotated[bool, typer.Option(help="Score the baselines too.")] = True,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; without it one for each core.")] = None,
+    json_target: Annotated[str | None, typer.Option("--json", help="Write all as JSON; '-': standard output.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
+) -> None:
+    """Score models on clips they never heard, beside baselines; several models are shown side by side.
+
+    Without MODEL the shipped default is scored. Intervals are 95 % bootstrap intervals over clips.
+    """
+    if data is None:
+        raise FullbandError("give --data with a folder of audio; see --help", exit_status=2)
+    from .data.corpus import find_clips
+    from .metrics import evaluation as protocol
+    from .metrics.conditions import RATES_HZ
+    from .metrics.facts import find_facts
+    from .metrics.systems import BASELINES, find_systems
+    from .report import content
+    from .report.console import markdown as as_markdown
+    from .report.console import show
+    from .report.marks import judge
+
+    report = Report(json_target)
+    for unknown in set(rate or ()) - set(RATES_HZ):
+        known = ", ".join(map(str, RATES_HZ))
+        raise FullbandError(f"--rate {unknown}: the protocol knows {known}", exit_status=2)
+    found = find_clips(data, split)
+    chosen = found if lossy else [clip for clip in found if not clip.lossy] or found
+    plan = protocol.Plan(
+        clips=protocol.spread(chosen, clips) if clips else chosen,
+        systems=find_systems(models or ["default"]),
+        rates_hz=tuple(rate or RATES_HZ),
+        baselines=(tuple(BASELINES) if not quick else ("sinc",)) if baseline else (),
+        filters="few" if quick else "all",
+        codecs=not quick,
+        visqol=visqol and not quick,
+        jobs=jobs or len(os.sched_getaffinity(0)),
+    )
+    began = time.monotonic()
+    facts = find_facts(plan.systems)
+    with _progress(report, f"{len(plan.clips)} clips") as advance:
+        result = protocol.evaluate(plan, advance)
+    marks = [judge(result, facts, system.name) for system in plan.systems]
+    if json_target != "-":
+        for table in _tables(result, facts, marks, wide=False):
+            show(report.console, table)
+        show(report.console, content.peers_table(result, plan.systems[0].name))
+    seconds = time.monotonic() - began
+    report.say(
+        f"{len(plan.clips)} clips, {protocol.minutes(plan.clips):.1f} minutes of speech, scored in {seconds:.0f} s "
+        f"by {plan.jobs} processes"
+    )
+    if markdown is not None:
+        tables = [*_tables(result, facts, marks, wide=True), content.peers_table(result, plan.systems[0].name)]
+        _write(markdown, "\n".join(as_markdown(table) for table in tables))
+    report.finish(_as_json(result, plan, facts, marks))

@@ -1,0 +1,100 @@
+"""What a system does with signals that are not speech: silence, steady noise, and steps of level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from . import conditions, spectral
+from .scores import as_file
+from .spectral import SAMPLE_RATE_HZ, Samples
+from .systems import Given, System, estimate
+from .waveform import level_dbfs
+
+#: Levels of the steady noise: a quiet room's and a loud fan's.
+NOISE_DBFS = (-50.0, -30.0)
+
+#: Gains that a voice is stepped through, a second each; what the first tenth after a step does is transition.
+STEPS_DB = (0.0, -20.0, 0.0, -10.0, 6.0, -6.0)
+SETTLING_S = 0.1
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One system. Lists hold one value for each of *rates_hz*; the high band is what the system adds.
+
+    *silence_dbfs*: high band in digital silence after noise. *noise_dbfs*: high band for noise at -50 dBFS.
+    *noise_gain_db*: level above the cutoff of the output over that of the input, both as 16-bit files, for the
+    worse of the two noises. *noise_density_db*: power per Hz above the cutoff over that below it, the same noise.
+    *step_error_db*: largest change of the ratio of high to low band when a voice is made louder or softer.
+    """
+
+    system: str
+    rates_hz: tuple[int, ...]
+    silence_dbfs: list[float]
+    noise_dbfs: list[float]
+    noise_gain_db: list[float]
+    noise_density_db: list[float]
+    step_error_db: list[float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def _mean_power(samples: Samples, low_hz: float, high_hz: float = 24_000.0) -> float:
+    """Power per bin between two frequencies over the last second of a file of *samples*."""
+    spectrum = spectral.power_spectrum(as_file(samples[-SAMPLE_RATE_HZ:]))
+    return float(spectrum[2:-2, spectral.edge_bin(low_hz) : spectral.edge_bin(high_hz)].mean())
+
+
+def _db(ratio: float) -> float:
+    return float(10.0 * np.log10(ratio + 1e-30))
+
+
+def probe(system: System, rates_hz: Sequence[int], voices: Sequence[Samples]) -> Probe:
+    """Measure *system*; *voices* are clips of speech at 48 kHz, of which the first six seconds are used."""
+    measured = [_at_rate(system, rate_hz, voices) for rate_hz in rates_hz]
+    silence, level, gain, density, step = (list(values) for values in zip(*measured, strict=True))
+    return Probe(system.name, tuple(rates_hz), silence, level, gain, density, step)
+
+
+def _at_rate(system: System, rate_hz: int, voices: Sequence[Samples]) -> tuple[float, float, float, float, float]:
+    way = conditions.protocol(rate_hz)
+    cutoff_hz = way.cutoff_hz
+    second = SAMPLE_RATE_HZ
+    white = np.random.default_rng(0).standard_normal(3 * second).astype(np.float32)
+    hisses = [white * np.float32(10.0 ** (level / 20.0)) for level in NOISE_DBFS]
+    interrupted = hisses[-1] * (np.arange(3 * second) < second)
+    given = [Given(way.apply(one), cutoff_hz, one) for one in (*hisses, interrupted.astype(np.float32))]
+    # The filters' own ringing ends well before the last second; there the input is exactly zero.
+    *noisy, silent = estimate(system, given)
+    above_hz = 1.05 * cutoff_hz
+    gains = [
+        _db(_mean_power(out, above_hz) / _mean_power(one.low, above_hz)) for out, one in zip(noisy, given, strict=False)
+    ]
+    densities = [_db(_mean_power(out, above_hz) / _mean_power(out, 100.0, 0.8 * cutoff_hz)) for out in noisy]
+    highs = [out[-second:] - one.low[-second:] for out, one in ((silent, given[-1]), (noisy[0], given[0]))]
+    steps = _step_error_db(system, [Given(way.apply(voice), cutoff_hz, voice) for voice in voices])
+    return level_dbfs(highs[0]), level_dbfs(highs[1]), max(gains), max(densities), steps
+
+
+def _step_error_db(system: System, given: Sequence[Given]) -> float:
+    second = SAMPLE_RATE_HZ
+    worst = 0.0
+    for one in given:
+        low = one.low[: len(STEPS_DB) * second]
+        gain = np.repeat(10.0 ** (np.array(STEPS_DB) / 20.0), second)[: len(low)].astype(np.float32)
+        stepped_low = gain * low
+        steady, stepped = estimate(system, [Given(x, one.cutoff_hz, one.wanted) for x in (low, stepped_low)])
+        for start in range(0, len(low) - second + 1, second):
+            part = slice(start + int(SETTLING_S * second), start + second)
+            highs = [level_dbfs(steady[part] - low[part]), level_dbfs(stepped[part] - stepped_low[part])]
+            # Where nothing is added there is no ratio to keep.
+            if highs[0] > level_dbfs(low[part]) - 60.0:
+                step_db = STEPS_DB[start // second]
+                worst = max(worst, abs(highs[1] - highs[0] - step_db))
+    return worst
