@@ -90,11 +90,18 @@ def evaluate(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; without it one for each core.")] = None,
     json_target: Annotated[str | None, typer.Option("--json", help="Write all as JSON; '-': standard output.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
+    log: Annotated[list[Path] | None, typer.Option(help="Draw the losses of a run as loss.png in its folder.")] = None,
 ) -> None:
     """Score models on clips they never heard, beside baselines; several models are shown side by side.
 
     Without MODEL the shipped default is scored. Intervals are 95 % bootstrap intervals over clips.
     """
+    if log:
+        from .report.plots import plot_losses
+
+        typer.echo(f"losses: {plot_losses(log)}", err=True)
+        if data is None:
+            return
     if data is None:
         raise FullbandError("give --data with a folder of audio; see --help", exit_status=2)
     from .data.corpus import find_clips
