@@ -69,15 +69,6 @@ def list_devices() -> list[Device]:
     ]
 
 
-def refresh() -> None:
-    """Look for devices anew: PortAudio's list is made when it starts. No stream may be open."""
-    sounddevice = import_sounddevice()
-    # The only way there is, and what its author recommends; what is started twice must end twice.
-    while sounddevice._initialized:
-        sounddevice._terminate()
-    sounddevice._initialize()
-
-
 def default_index(kind: Literal["input", "output"]) -> int | None:
     """Index of PortAudio's default device of *kind*; None when there is none."""
     index = int(import_sounddevice().default.device[0 if kind == "input" else 1])

@@ -24,6 +24,7 @@ from .errors import FullbandError, in_range
 from .guard import GUARD_RANGE_MS, GuardControl, GuardKeeper
 from .latency import LatencyBudget
 from .paths import find_model
+from .supervisor import Supervisor
 from .taps import Tap
 
 #: A device that has not called back by then will not.
@@ -60,6 +61,7 @@ class Session:
         self._guard: GuardControl | None = None
         self._guard_changes = 0
         self._follow_settings()
+        self._supervisor: Supervisor | None = None
         self._device_latency_ms: tuple[float | None, float | None] = (None, None)
         self._end_s: float | None = None
         self._started = False
@@ -89,10 +91,7 @@ class Session:
         return self.engine.inference.take_least_margin() if self.engine.inference else None
 
     def start(self) -> None:
-        """Let audio flow; returns when the first block has been played, and fails when none comes.
-
-        The delay is then planned for blocks of the size that the device really brings.
-        """
+        """Let audio flow; returns when the first block has been played, and fails when none comes."""
         gc.collect()
         gc.freeze()
         self.engine.start()
@@ -106,20 +105,19 @@ class Session:
         # The simulated device ends by itself, and by its own clock.
         if self.settings.seconds is not None and self.backend.name != "simulated":
             self._end_s = time.monotonic() + self.settings.seconds
-        brought = int(self.engine.playback["device_frames"]) // int(self.engine.playback["blocks"])
-        if brought != self.engine.stream.block_frames:
-            self.engine.set_block_frames(brought)
+        self._supervisor = Supervisor(self.backend, self.engine)
 
     @property
     def running(self) -> bool:
-        """Until the time of the settings is up, the source has ended, the devices are gone, or :meth:`stop`."""
-        timed_out = self._end_s is not None and time.monotonic() >= self._end_s
-        return self._started and not self._stopped and not timed_out and self.backend.active
+        """Until the time of the settings is up, the source has ended, or :meth:`stop`; also while devices are away."""
+        over = self._end_s is not None and time.monotonic() >= self._end_s
+        over = over or (self.backend.ended and not self.backend.active)
+        return self._started and not self._stopped and not over
 
     @property
-    def died(self) -> bool:
-        """Whether the devices ended by themselves though they were to go on."""
-        return self._started and not self._stopped and self.backend.name != "simulated" and not self.backend.active
+    def lost(self) -> bool:
+        """Whether the devices are away: the output is silent, and they are looked for."""
+        return self._supervisor is not None and self._supervisor.lost
 
     def remaining_s(self, most_s: float) -> float:
         """Seconds until the time of the settings is up, *most_s* at most."""
@@ -127,13 +125,17 @@ class Session:
 
     def poll(self) -> list[str]:
         """Look after the running host; gives the lines, if any, that people should see."""
-        if self._started and not self._stopped:
+        if self._supervisor is not None and not self._stopped:
+            now_s = time.monotonic()
+            self._notices += self._supervisor.poll(now_s)
             heard = self._heard.read()
             if self._detector is not None:
                 nyquist_hz = self.engine.stream.capture_rate_hz / 2
                 self.engine.set_cutoff_hz(min(self._detector.push(heard[0]), nyquist_hz))
-            if self._guard is not None:
-                self._guard.poll(time.monotonic())
+            if self.lost:
+                self._take_least_margin()  # without devices margins say nothing
+            elif self._guard is not None and (change := self._guard.poll(now_s)) is not None:
+                self._notices.append(f"guard {change.guard_ms:.1f} ms: {change.reason}")
         notices, self._notices = self._notices, []
         return notices
 
@@ -211,6 +213,8 @@ class Session:
         return {
             **self.figures(),
             "running": self.running,
+            "lost": self.lost,
+            "device_returns": self._supervisor.returns if self._supervisor else 0,
             "bypass": self.settings.bypass,
             "muted": self.settings.muted,
             "gain_db": self.settings.gain_db,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..devices import Device, find, import_sounddevice, refresh
+from ..devices import Device, find, import_sounddevice
 from ..engine import Engine, StreamFormat
 from ..errors import FullbandError
+from . import library
 
 #: Host APIs whose devices all follow one clock.
 _ONE_CLOCK_APIS = {"JACK Audio Connection Kit"}
@@ -37,6 +38,7 @@ class PortAudio:
         latency: str | float = "low",
     ) -> None:
         self._sounddevice = import_sounddevice()
+        library.silence()
         self._asked = (capture, playback, rate_hz)
         self._latency = latency
         self._block_frames = block_frames or 0  # 0: as the device has it, which needs no adaptation in PortAudio
@@ -107,46 +109,45 @@ class PortAudio:
         callbacks, user = engine.callbacks, engine.port_address
         capture, playback = self.capture_device.index, self.playback_device.index
         if not stream.separate_clocks:
-            channels = (stream.capture_channels, stream.playback_channels)
-            self._streams = [
-                self._open(
-                    "duplex",
-                    callbacks["duplex"],
-                    user,
-                    device=(capture, playback),
-                    channels=channels,
-                    samplerate=stream.playback_rate_hz,
-                )
+            wanted: list[dict[str, Any]] = [
+                {
+                    "kind": "duplex",
+                    "device": (capture, playback),
+                    "channels": (stream.capture_channels, stream.playback_channels),
+                    "samplerate": stream.playback_rate_hz,
+                }
             ]
         else:
-            self._streams = [
-                self._open(
-                    "input",
-                    callbacks["capture"],
-                    user,
-                    device=capture,
-                    channels=stream.capture_channels,
-                    samplerate=stream.capture_rate_hz,
-                ),
-                self._open(
-                    "output",
-                    callbacks["playback"],
-                    user,
-                    device=playback,
-                    channels=stream.playback_channels,
-                    samplerate=stream.playback_rate_hz,
-                ),
+            wanted = [
+                {
+                    "kind": "input",
+                    "device": capture,
+                    "channels": stream.capture_channels,
+                    "samplerate": stream.capture_rate_hz,
+                },
+                {
+                    "kind": "output",
+                    "device": playback,
+                    "channels": stream.playback_channels,
+                    "samplerate": stream.playback_rate_hz,
+                },
             ]
+        names = {"duplex": "duplex", "input": "capture", "output": "playback"}
+        for settings in wanted:
+            self._streams.append(self._open(address=callbacks[names[settings["kind"]]], user=user, **settings))
         for opened in self._streams:
-            opened.start()
+            try:
+                opened.start()
+            except self._sounddevice.PortAudioError as error:
+                raise FullbandError(f"cannot start {self.describe()}: {error}; see 'fullband devices'") from None
 
     def stop(self) -> None:
-        for stream in self._streams:
-            stream.close(ignore_errors=True)
-        self._streams = []
+        streams, self._streams = self._streams, []
+        if streams:
+            library.close(streams)
 
     def reopen(self) -> None:
-        refresh()
+        library.refresh()
         self._find()
 
     @property
@@ -155,7 +156,10 @@ class PortAudio:
 
     @property
     def active(self) -> bool:
-        return bool(self._streams) and all(stream.active for stream in self._streams)
+        try:
+            return bool(self._streams) and all(stream.active for stream in self._streams)
+        except self._sounddevice.PortAudioError:
+            return False
 
     @property
     def device_latency_ms(self) -> tuple[float | None, float | None]:

@@ -19,7 +19,6 @@ from rich.live import Live
 
 from ..config import LiveSettings, load_live_settings
 from ..console import ViewState, budget_table, render, statistics_table
-from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..report import Report
 from ..session import Session
@@ -143,10 +142,8 @@ def run(settings: LiveSettings, report: Report, *, view: bool = True) -> dict[st
         stack.callback(session.stop)
         session.start()
         first_audio_ms = round(1000.0 * _process_age_s(), 1)
-        died = False
         with suppress(KeyboardInterrupt):
             _watch(session, listener, report, view)
-            died = session.died
         session.stop()
         listener.poll()
         result = {
@@ -163,10 +160,6 @@ def run(settings: LiveSettings, report: Report, *, view: bool = True) -> dict[st
             spectrograms(plot, before, after[delay:], backend.describe())
             result["plot"] = str(plot)
         _summary(report, result, session)
-        if died:
-            raise FullbandError(
-                f"{backend.describe()} stopped by itself: is the device still there? 'fullband devices'"
-            )
     return result
 
 

@@ -1,0 +1,151 @@
+"""Devices come and go: unplugged, suspended, a server restarted. Here they are missed, awaited and opened again.
+
+While they are away the output is silent and time goes on: the rings are fed silence, so that a recording is as long
+as the call was. Everything else, settings and counters, stays.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .backends.base import Backend
+from .engine import Engine
+from .errors import FullbandError
+from .onnx.contract import RATE_HZ
+
+#: Audio that has not moved for so long has stopped, whatever the driver says.
+_QUIET_SECONDS = 1.0
+
+#: Looks further apart than this say nothing of the device: the machine itself stood still.
+_LONGEST_LOOK_SECONDS = 0.25
+
+#: Between two tries; the first is made at once.
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 5.0
+
+#: A device that was opened and has not called back by then is opened again.
+_FIRST_BLOCK_SECONDS = 3.0
+
+#: Silence fed at one look; a machine that was suspended for the night need not make up for it.
+_LONGEST_SILENCE_SECONDS = 1.0
+
+
+class Supervisor:
+    """Keeps audio flowing between *backend* and *engine*, which are both started. :meth:`poll` does the work.
+
+    A device that was named is waited for; where none was, whatever is the default when one is there will do.
+    """
+
+    def __init__(self, backend: Backend, engine: Engine) -> None:
+        self.backend = backend
+        self.engine = engine
+        #: Times that the devices have come back.
+        self.returns = 0
+        self._lost_s: float | None = None
+        self._looked_s = time.monotonic()
+        self._blocks = self._counters()
+        self._quiet_s = 0.0
+        self._pause_s = _FIRST_PAUSE_SECONDS
+        self._next_try_s = 0.0
+        self._opened_s: float | None = None
+        self._first_blocks = self._blocks
+        self._first_frames = 0
+        self._silent_until_s = 0.0
+        self._plan_blocks(0, 0)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the devices are away, or have not yet called back."""
+        return self._lost_s is not None
+
+    def away_s(self, now_s: float) -> float:
+        """Seconds since they were lost."""
+        return now_s - self._lost_s if self._lost_s is not None else 0.0
+
+    def _counters(self) -> tuple[int, int]:
+        return int(self.engine.capture["blocks"]), int(self.engine.playback["blocks"])
+
+    def poll(self, now_s: float) -> list[str]:
+        """Look at the devices, some ten times a second; gives a line when they are lost and one when they are back.
+
+        May take some tenths of a second where devices have to be looked for.
+        """
+        looked_s, self._looked_s = self._looked_s, now_s
+        if self._lost_s is None:
+            fault = self._fault(now_s - looked_s)
+            return [] if fault is None else [self._lose(now_s, fault)]
+        if self._opened_s is not None:
+            return self._await_blocks(now_s)
+        self._feed_silence(now_s)
+        if now_s >= self._next_try_s:
+            self._try(now_s)
+        return []
+
+    def reopen(self, now_s: float, why: str) -> list[str]:
+        """Close the devices and look for them anew, as they may be other ones now; gives a line if they were there."""
+        return [] if self.lost else [self._lose(now_s, why)]
+
+    def _fault(self, since_s: float) -> str | None:
+        """What is wrong with the devices, in words."""
+        if not self.backend.active:
+            return None if self.backend.ended else "gone"
+        blocks = self._counters()
+        moved = blocks[0] != self._blocks[0] and blocks[1] != self._blocks[1]
+        self._quiet_s = 0.0 if moved else self._quiet_s + min(since_s, _LONGEST_LOOK_SECONDS)
+        if moved:
+            self._blocks = blocks
+        return "silent: no audio comes" if self._quiet_s > _QUIET_SECONDS else None
+
+    def _lose(self, now_s: float, fault: str) -> str:
+        line = f"{self.backend.describe()}: {fault}; waiting for it, and going on as soon as it is back"
+        self.backend.stop()
+        self._lost_s = self._silent_until_s = self._next_try_s = now_s
+        self._pause_s = _FIRST_PAUSE_SECONDS
+        return line
+
+    def _feed_silence(self, now_s: float) -> None:
+        seconds = min(now_s - self._silent_until_s, _LONGEST_SILENCE_SECONDS)
+        self._silent_until_s = now_s
+        self.engine.pass_silence(round(seconds * RATE_HZ))
+
+    def _try(self, now_s: float) -> None:
+        try:
+            self.backend.reopen()
+            self.engine.rebind(self.backend.stream)
+            self._first_blocks = self._counters()
+            self._first_frames = int(self.engine.playback["device_frames"])
+            self.backend.start(self.engine)
+        except FullbandError:
+            self._try_later()
+            return
+        self._opened_s = time.monotonic()
+
+    def _try_later(self) -> None:
+        self.backend.stop()
+        self._opened_s = None
+        # Counted from its end: a try itself takes long where servers do not answer.
+        self._next_try_s = time.monotonic() + self._pause_s
+        self._pause_s = min(2.0 * self._pause_s, _LONGEST_PAUSE_SECONDS)
+
+    def _await_blocks(self, now_s: float) -> list[str]:
+        assert self._opened_s is not None
+        self._silent_until_s = now_s
+        captured, played = self._counters()
+        if captured == self._first_blocks[0] or played == self._first_blocks[1]:
+            if now_s - self._opened_s > _FIRST_BLOCK_SECONDS or not self.backend.active:
+                self._try_later()
+            return []
+        self._plan_blocks(self._first_blocks[1], self._first_frames)
+        away_s = self.away_s(now_s)
+        self._lost_s = self._opened_s = None
+        self._quiet_s = 0.0
+        self.returns += 1
+        return [f"{self.backend.describe()}: back after {away_s:.1f} s"]
+
+    def _plan_blocks(self, blocks: int, frames: int) -> None:
+        """Plan the delay for blocks of the size that the device really brings, seen since *blocks* and *frames*."""
+        playback = self.engine.playback
+        came = int(playback["blocks"]) - blocks
+        brought = (int(playback["device_frames"]) - frames) // max(came, 1)
+        if came > 0 and brought != self.engine.stream.block_frames:
+            self.engine.set_block_frames(brought)
