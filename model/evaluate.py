@@ -75,6 +75,41 @@ def _as_json(evaluation: Evaluation, plan: Plan, facts: list[Facts], marks: list
     }
 
 
+def _pairs_rate_hz(rates: list[int] | None) -> int:
+    chosen = rates or [16_000]
+    if len(chosen) > 1 or not 6_000 <= chosen[0] < 48_000:
+        raise FullbandError("--pairs takes one --rate, the input's: from 6000 up to, not with, 48000 Hz", exit_status=2)
+    return chosen[0]
+
+
+def _evaluate_pairs(folder: Path, rate_hz: int, visqol: bool, jobs: int, report: Report, markdown: Path | None) -> None:
+    """Score what other systems have made of recordings."""
+    from .metrics import pairs as other
+    from .report.console import markdown as as_markdown
+    from .report.console import show
+    from .report.content import pairs_tables
+
+    found = other.find_pairs(folder, rate_hz, visqol)
+    with _progress(report, f"{len(found)} pairs") as advance:
+        result, delays = other.score_pairs(found, jobs, advance)
+    if report.json_target != "-":
+        for table in pairs_tables(result, delays, wide=False):
+            show(report.console, table)
+    if markdown is not None:
+        _write(markdown, "\n".join(as_markdown(table) for table in pairs_tables(result, delays)))
+    rows = [row.as_dict() for row in result.rows]
+    for row, delay in zip(rows, (delay for system in delays.values() for delay in system), strict=True):
+        row["delay_samples"] = delay
+    report.finish(
+        {
+            "rate_hz": rate_hz,
+            "pairs": len(found),
+            "summaries": [line.as_dict() for line in result.summaries if line.group == "all"],
+            "rows": rows,
+        }
+    )
+
+
 def evaluate(
     models: Annotated[
         list[str] | None, typer.Argument(metavar="[MODEL]...", help="Shipped names, .onnx files or checkpoints (.pt).")
@@ -90,6 +125,9 @@ def evaluate(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; without it one for each core.")] = None,
     json_target: Annotated[str | None, typer.Option("--json", help="Write all as JSON; '-': standard output.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Score DIR/reference/NAME.wav against DIR/estimate/NAME.wav, any system's.")
+    ] = None,
     log: Annotated[list[Path] | None, typer.Option(help="Draw the losses of a run as loss.png in its folder.")] = None,
 ) -> None:
     """Score models on clips they never heard, beside baselines; several models are shown side by side.
@@ -100,10 +138,17 @@ def evaluate(
         from .report.plots import plot_losses
 
         typer.echo(f"losses: {plot_losses(log)}", err=True)
-        if data is None:
+        if data is None and pairs is None:
             return
+    jobs = jobs or len(os.sched_getaffinity(0))
+    if pairs is not None:
+        if data is not None or models:
+            raise FullbandError("--pairs scores files as they are: give neither --data nor a MODEL", exit_status=2)
+        cutoff_rate_hz = _pairs_rate_hz(rate)
+        _evaluate_pairs(pairs, cutoff_rate_hz, visqol and not quick, jobs, Report(json_target), markdown)
+        return
     if data is None:
-        raise FullbandError("give --data with a folder of audio; see --help", exit_status=2)
+        raise FullbandError("give --data with a folder of audio, or --pairs; see --help", exit_status=2)
     from .data.corpus import find_clips
     from .metrics import evaluation as protocol
     from .metrics.conditions import RATES_HZ
@@ -128,7 +173,7 @@ def evaluate(
         filters="few" if quick else "all",
         codecs=not quick,
         visqol=visqol and not quick,
-        jobs=jobs or len(os.sched_getaffinity(0)),
+        jobs=jobs,
     )
     began = time.monotonic()
     facts = find_facts(plan.systems)

@@ -73,6 +73,7 @@ def find_voiced(samples: Samples) -> Voicing:
     loud = power > power.mean() * 10.0 ** (QUIETEST_DB / 10.0)
     voiced = (peak > PERIODICITY) & loud & (np.abs(shift) < 1.0)
     pitch_hz = _PITCH_RATE_HZ / (best + shift)
+    voiced &= row * STEP_SAMPLES + FRAME_SAMPLES <= len(samples)  # the lower rate may round the length up
     return Voicing(row[voiced] * STEP_SAMPLES, pitch_hz[voiced])
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..metrics.evaluation import ALL, Evaluation, Summary
 from ..metrics.facts import Facts
 from ..metrics.intervals import Interval
@@ -115,6 +117,24 @@ def condition_tables(evaluation: Evaluation, kind: str, names: Sequence[str], *,
         title = f"{'Filters' if kind == 'filter' else 'Codecs'}: {system}"
         tables.append(Table(title, _meanings(names), (kind, *head), tuple(rows), labels=1))
     return tables
+
+
+def pairs_tables(evaluation: Evaluation, delays: dict[str, list[float]], *, wide: bool = True) -> list[Table]:
+    """Other systems' recordings, and how late they were before that was taken out."""
+    lines = evaluation.find(ALL, "pairs")
+    rows = tuple(
+        (system, f"{min(found):.2f}", f"{float(np.median(found)):.2f}", f"{max(found):.2f}", f"{len(found)}")
+        for system, found in delays.items()
+    )
+    note = (
+        "samples at 48 kHz by which the estimate lagged its reference, by cross-correlation; taken out before scoring"
+    )
+    return [
+        Table("Delay", note, ("system", "least", "median", "most", "pairs"), rows, labels=1),
+        _scores("Quality", lines, QUALITY, wide),
+        _scores("Fidelity and levels", lines, FIDELITY, wide),
+        _scores("Hoarseness", lines, HOARSENESS, wide),
+    ]
 
 
 def probe_table(evaluation: Evaluation) -> Table | None:

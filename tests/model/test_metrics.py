@@ -141,6 +141,12 @@ def test_the_pitch_of_voiced_frames_is_found(pitch_hz: float) -> None:
     assert len(find_voiced(np.zeros(100, np.float32)).starts) == 0
 
 
+@pytest.mark.parametrize("length", [4_801, 46_078, 46_079, 46_080])
+def test_any_length_can_be_scored(length: int) -> None:
+    voice = voice_with_puffs(120.0, 0.5)[:length]
+    assert math.isfinite(score(voice, prepare(voice), 8_000.0).modulation)
+
+
 def test_modulation_at_the_pitch_is_its_depth_above_that_of_noise() -> None:
     smooth, rough = voice_with_puffs(120.0, 0.0), voice_with_puffs(120.0, 0.8)
     voicing = find_voiced(rough)
