@@ -21,6 +21,7 @@ from .errors import FullbandError, nearest
 COMMANDS = {
     "live": ("realtime.commands.live", "Make a microphone full-band in real time."),
     "file": ("realtime.commands.file", "Make recordings full-band."),
+    "ctl": ("realtime.commands.ctl", "Control a running host."),
     "devices": ("realtime.commands.devices", "List the sound devices."),
     "doctor": ("realtime.commands.doctor", "Tell what this machine can hold."),
     "bench": ("bench.commands", "Measure latency and deadlines."),

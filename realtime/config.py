@@ -41,6 +41,7 @@ class LiveSettings(BaseModel):
     record: Path | None = None
     plot: Path | None = None
     force: bool = False
+    name: str | None = None
 
 
 def preset_names() -> list[str]:

@@ -33,8 +33,7 @@ class ViewState:
     after: Meter
     budget: LatencyBudget
     statistics: Statistics
-    device_xruns: int
-    enabled: bool
+    hints: tuple[str, str] | None = None
 
 
 def _bars(levels_db: np.ndarray, rows: int) -> list[str]:
@@ -91,26 +90,33 @@ def statistics_table(state: ViewState) -> Table:
     table.add_row("hops", f"{s.hops}")
     table.add_row("deadline misses", f"{s.deadline_misses}", style="red" if s.deadline_misses else "")
     table.add_row("dull", f"{s.dull_seconds:.2f} s", style="red" if s.dull_seconds else "")
-    table.add_row("xruns", f"{s.xruns + state.device_xruns}", style="red" if s.xruns + state.device_xruns else "")
+    table.add_row("xruns", f"{s.xruns + s.device_xruns}", style="red" if s.xruns + s.device_xruns else "")
     table.add_row("resyncs / bad chunks", f"{s.resyncs} / {s.bad_chunks}")
     table.add_row("cutoff", f"{state.engine.cutoff_hz:.0f} Hz")
     return table
+
+
+def _settings(s: Statistics) -> str:
+    """What is set to something else than usual."""
+    words = [("BYPASS", s.bypass), ("MUTED", s.muted), (f"{s.gain_db:+g} dB", s.gain_db != 0.0)]
+    return "".join(f"{word}  " for word, holds in words if holds)
 
 
 def render(state: ViewState) -> RenderableType:
     """One frame: 24 lines of 80 columns, what the smallest terminal shows."""
     header = Text.assemble(
         (" fullband ", "bold reverse"),
-        f" {state.title}  ",
-        (f"{state.statistics.seconds:.1f} s", "bold"),
-        ("" if state.enabled else "  BYPASS"),
+        (f" {state.statistics.seconds:.1f} s  ", "bold"),
+        (_settings(state.statistics), "bold yellow"),
+        state.title,
         no_wrap=True,
         overflow="ellipsis",
     )
     side = Table.grid(padding=(0, 2))
+    hints = state.hints or (None, None)
     side.add_row(
-        Panel(budget_table(state.budget), title="latency", title_align="left"),
-        Panel(statistics_table(state), title="engine", title_align="left"),
+        Panel(budget_table(state.budget), title="latency", title_align="left", subtitle=hints[0]),
+        Panel(statistics_table(state), title="engine", title_align="left", subtitle=hints[1]),
     )
     return Group(
         header,

@@ -12,6 +12,11 @@ CONFIGS = _ROOT / "configs"
 VOICE_CLIP = Path(__file__).resolve().parent / "assets" / "voice.flac"
 
 
+def shipped_models() -> dict[str, Path]:
+    """The models that ship, by name."""
+    return {file.stem: file for file in sorted(WEIGHTS.glob("*.onnx"))}
+
+
 def find_model(name: str) -> Path | None:
     """A model by the name of a shipped one (``default``) or the path of a file; ``none`` is None."""
     if name == "none":
@@ -21,7 +26,7 @@ def find_model(name: str) -> Path | None:
         if not path.is_file():
             raise FullbandError(f"no model file {path}: give a path to an .onnx file, or a shipped name")
         return path
-    shipped = {file.stem: file for file in sorted(WEIGHTS.glob("*.onnx"))}
+    shipped = shipped_models()
     if name in shipped:
         return shipped[name]
     near = ", ".join(nearest(name, list(shipped)) or shipped) or "none"

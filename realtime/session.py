@@ -24,6 +24,7 @@ from .errors import FullbandError, in_range
 from .guard import GUARD_RANGE_MS, GuardControl, GuardKeeper
 from .latency import LatencyBudget
 from .paths import find_model
+from .statistics import Statistics
 from .supervisor import Supervisor
 from .taps import Tap
 
@@ -190,6 +191,16 @@ class Session:
         """Xruns that the backend itself counts, beside those that the callbacks are told of."""
         return int(getattr(self.backend, "xruns", 0))
 
+    def statistics(self) -> Statistics:
+        """All counters and settings, as of one moment."""
+        return replace(
+            self.engine.statistics(),
+            latency_ms=self.latency.total_ms,
+            device_xruns=self.device_xruns,
+            device_losses=self._supervisor.losses if self._supervisor else 0,
+            guard_changes=self.guard_changes,
+        )
+
     def figures(self) -> dict[str, Any]:
         """What a report tells of a run: devices, model, latency and counters, ready for JSON."""
         engine, stream = self.engine, self.engine.stream
@@ -205,7 +216,7 @@ class Session:
             "realtime": engine.realtime_granted,
             "latency": self.latency.as_dict(),
             "device_xruns": self.device_xruns,
-            "statistics": engine.statistics().as_dict(),
+            "statistics": self.statistics().as_dict(),
         }
 
     def status(self) -> dict[str, Any]:

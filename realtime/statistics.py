@@ -8,7 +8,7 @@ Afek et al., "Atomic snapshots of shared memory", J. ACM 40, 1993).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,6 +81,33 @@ class Statistics:
                 values[name] = getattr(self, name).as_dict()
         return values
 
+    def since(self, earlier: Statistics) -> Statistics:
+        """What was counted after *earlier*, with the settings of now. The longest run of misses is kept."""
+        compute, response = self.compute.since(earlier.compute), self.response.since(earlier.response)
+        load = self.load / self.hop_p50_ms * compute.percentile_ms(50) if self.hop_p50_ms else 0.0
+        counted = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTERS}
+        return replace(self, **counted, **_percentiles(compute, response), load=load)
+
+
+#: What only grows, and can be taken from what it was before.
+_COUNTERS = (
+    "seconds", "hops", "deadline_misses", "xruns", "underruns", "resyncs", "dropouts", "dull_seconds", "bad_chunks",
+    "skipped_hops", "cleaned_samples", "device_xruns", "device_losses", "step_downs", "guard_changes",
+)  # fmt: skip
+
+
+def _percentiles(compute: Histogram, response: Histogram) -> dict[str, Any]:
+    return {
+        "hop_p50_ms": compute.percentile_ms(50),
+        "hop_p99_ms": compute.percentile_ms(99),
+        "hop_p999_ms": compute.percentile_ms(99.9),
+        "hop_max_ms": compute.percentile_ms(100),
+        "response_p50_ms": response.percentile_ms(50),
+        "response_p99_ms": response.percentile_ms(99),
+        "compute": compute,
+        "response": response,
+    }
+
 
 def settled(blocks: list[NDArray[Any]]) -> list[NDArray[Any]]:
     """Copies of *blocks* that belong together."""
@@ -112,12 +139,7 @@ def collect(engine: Engine) -> Statistics:
         hops=counter("hops"),
         deadline_misses=counter("deadline_misses"),
         longest_miss_run=counter("longest_miss_run"),
-        hop_p50_ms=compute.percentile_ms(50),
-        hop_p99_ms=compute.percentile_ms(99),
-        hop_p999_ms=compute.percentile_ms(99.9),
-        hop_max_ms=compute.percentile_ms(100),
-        response_p50_ms=response.percentile_ms(50),
-        response_p99_ms=response.percentile_ms(99),
+        **_percentiles(compute, response),
         load=compute.percentile_ms(50) / hop_ms if hop_ms else 0.0,
         xruns=int(capture["device_flags"]) + int(playback["device_flags"]),
         underruns=int(playback["underruns"]),
@@ -135,6 +157,4 @@ def collect(engine: Engine) -> Statistics:
         latency_ms=engine.latency.total_ms,
         cutoff_hz=engine.cutoff_hz,
         drift_ppm=engine.drift_ppm,
-        compute=compute,
-        response=response,
     )

@@ -58,6 +58,11 @@ class Supervisor:
         """Whether the devices are away, or have not yet called back."""
         return self._lost_s is not None
 
+    @property
+    def losses(self) -> int:
+        """How often the devices have gone."""
+        return self.returns + int(self.lost)
+
     def away_s(self, now_s: float) -> float:
         """Seconds since they were lost."""
         return now_s - self._lost_s if self._lost_s is not None else 0.0

@@ -19,9 +19,13 @@ from rich.live import Live
 
 from ..config import LiveSettings, load_live_settings
 from ..console import ViewState, budget_table, render, statistics_table
+from ..control.desk import Desk
+from ..control.keyboard import HINTS
+from ..keys import Keys
 from ..onnx.contract import RATE_HZ
 from ..report import Report
 from ..session import Session
+from ..statistics import Statistics
 from ..taps import Meter, Tap
 
 _FRAME_SECONDS = 0.1
@@ -69,8 +73,10 @@ def _process_age_s() -> float:
         return 0.0
 
 
-def _view_state(session: Session, before: Meter, after: Meter) -> ViewState:
-    engine, backend = session.engine, session.backend
+def _view_state(
+    session: Session, before: Meter, after: Meter, since: Statistics | None = None, has_keys: bool = False
+) -> ViewState:
+    engine, backend, statistics = session.engine, session.backend, session.statistics()
     return ViewState(
         f"{backend.describe()}, block {engine.stream.block_frames}",
         backend,
@@ -78,28 +84,30 @@ def _view_state(session: Session, before: Meter, after: Meter) -> ViewState:
         before,
         after,
         session.latency,
-        engine.statistics(),
-        session.device_xruns,
-        bool(engine.playback["enabled"]),
+        statistics if since is None else statistics.since(since),
+        HINTS if has_keys else None,
     )
 
 
-def _watch(session: Session, listener: _Listener, report: Report, view: bool) -> None:
-    """Draw and record until the time is up, the source has ended, or Ctrl-C."""
+def _watch(session: Session, desk: Desk, listener: _Listener, report: Report, view: bool) -> None:
+    """Draw, record and obey until the time is up, the source has ended, or somebody ends it."""
     before, after = Meter(session.engine.low), Meter(session.engine.mix)
     with ExitStack() as stack:
         live = None
-        if view:
+        keys = Keys() if view else None
+        if keys is not None:
+            stack.enter_context(keys)
             live = stack.enter_context(Live(console=report.console, auto_refresh=False, transient=True))
-        while session.running:
+        while session.running and not desk.stopping:
             listener.poll()
-            for line in session.poll():
+            for line in session.poll() + desk.press(keys.read() if keys is not None else ""):
                 report.say(line)
             if live is not None:
                 before.update()
                 after.update()
-                live.update(render(_view_state(session, before, after)), refresh=True)
-            time.sleep(session.remaining_s(_FRAME_SECONDS))
+                state = _view_state(session, before, after, desk.since, keys is not None and keys.file is not None)
+                live.update(render(state), refresh=True)
+            desk.serve(session.remaining_s(_FRAME_SECONDS))
 
 
 def _summary(report: Report, result: dict[str, Any], session: Session) -> None:
@@ -117,8 +125,14 @@ def _summary(report: Report, result: dict[str, Any], session: Session) -> None:
             report.say(f"{key}: {result[key]}")
 
 
-def run(settings: LiveSettings, report: Report, *, view: bool = True) -> dict[str, Any]:
-    """Run until the end and give the figures of the report."""
+def run(
+    settings: LiveSettings,
+    report: Report,
+    *,
+    view: bool = True,
+    load_settings: Callable[[], LiveSettings] | None = None,
+) -> dict[str, Any]:
+    """Run until the end and give the figures of the report. *load_settings* is how they can be had anew."""
     with ExitStack() as stack:
         session = stack.enter_context(Session(settings))
         for line in session.poll():
@@ -137,13 +151,17 @@ def run(settings: LiveSettings, report: Report, *, view: bool = True) -> dict[st
                 open_writer(record, RATE_HZ, engine.settings.lanes, force=force, keep_on_error=True)
             )
             write = writer.write
+        desk = stack.enter_context(Desk(session, name=settings.name, load_settings=load_settings))
+        for line in desk.notices:
+            report.say(line)
         listener = _Listener(Tap(engine.low), Tap(engine.mix), write)
         # The devices are closed before the recording is.
         stack.callback(session.stop)
         session.start()
         first_audio_ms = round(1000.0 * _process_age_s(), 1)
         with suppress(KeyboardInterrupt):
-            _watch(session, listener, report, view)
+            _watch(session, desk, listener, report, view)
+        desk.leave()
         session.stop()
         listener.poll()
         result = {
@@ -194,6 +212,7 @@ def live(
     record: Annotated[Path | None, typer.Option(help="Keep what is heard.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a PNG with the spectrograms before and after.")] = None,
     force: Annotated[bool | None, typer.Option("--force/--no-force", help="Overwrite files that exist.")] = None,
+    name: Annotated[str | None, typer.Option(help="How 'fullband ctl --to' calls this host.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Do not draw.")] = False,
     json_target: Annotated[
         str | None, typer.Option("--json", help="Write figures as JSON; '-': standard output.")
@@ -208,9 +227,11 @@ def live(
     given = {
         "input": input, "output": output, "backend": backend, "model": model, "rate_hz": rate_hz,
         "block_frames": block_frames, "guard_ms": guard_ms, "cutoff_hz": cutoff_hz, "bypass": bypass,
-        "seconds": seconds, "source": source, "record": record, "plot": plot, "force": force,
+        "seconds": seconds, "source": source, "record": record, "plot": plot, "force": force, "name": name,
     }  # fmt: skip
-    settings = load_live_settings(preset, {key: value for key, value in given.items() if value is not None})
+    given = {key: value for key, value in given.items() if value is not None}
+    settings = load_live_settings(preset, given)
     signal.signal(signal.SIGTERM, _interrupt)
-    result = run(settings, report, view=not plain and json_target != "-" and report.console.is_terminal)
+    view = not plain and json_target != "-" and report.console.is_terminal
+    result = run(settings, report, view=view, load_settings=lambda: load_live_settings(preset, given))
     report.finish(result)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,16 @@ def _connected(path: Path, timeout_s: float) -> socket.socket | None:
     """A socket connected to *path*; None when nobody of this user listens there."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout_s)
+    end_s = time.monotonic() + timeout_s
     try:
-        connection.connect(os.fspath(path))
+        while True:
+            try:
+                connection.connect(os.fspath(path))
+                break
+            except BlockingIOError:  # too many are in front of us
+                if time.monotonic() > end_s:
+                    raise
+                time.sleep(0.01)
         if peer(connection)[1] == os.getuid():
             return connection
     except OSError:

@@ -11,7 +11,7 @@ A request names a ``command`` and what it needs; ``id``, where given, comes back
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
@@ -56,32 +56,11 @@ class Gain(Request):
     db: float = Field(ge=GAIN_RANGE_DB[0], le=GAIN_RANGE_DB[1], allow_inf_nan=False)
 
 
-class Level(Request):
-    """Level of the high band."""
-
-    command: Literal["level"] = "level"
-    db: float = Field(ge=-40.0, le=12.0, allow_inf_nan=False)
-
-
-class Tilt(Request):
-    """Tilt of the high band, per octave."""
-
-    command: Literal["tilt"] = "tilt"
-    db: float = Field(ge=-12.0, le=12.0, allow_inf_nan=False)
-
-
 class Guard(Request):
     """Delay held against late hops."""
 
     command: Literal["guard"] = "guard"
     ms: float = Field(ge=GUARD_RANGE_MS[0], le=GUARD_RANGE_MS[1], allow_inf_nan=False)
-
-
-class Model(Request):
-    """Another model: a shipped one, the path of a file, or 'none'."""
-
-    command: Literal["model"] = "model"
-    name: str = Field(min_length=1, max_length=3000)
 
 
 class Stats(Request):
@@ -108,20 +87,21 @@ class Stop(Request):
     command: Literal["stop"] = "stop"
 
 
-REQUESTS: dict[str, type[Request]] = {
-    kind.model_fields["command"].default: kind
-    for kind in (Bypass, Mute, Gain, Level, Tilt, Guard, Model, Stats, Status, Reload, Stop)
-}
+AnyRequest = Bypass | Mute | Gain | Guard | Stats | Status | Reload | Stop
+
+REQUESTS: dict[str, type[AnyRequest]] = {kind.model_fields["command"].default: kind for kind in get_args(AnyRequest)}
 
 
-def _explain(command: str, kind: type[Request], error: ValidationError) -> FullbandError:
-    first = error.errors()[0]
+def _explain(command: str, kind: type[AnyRequest], error: ValidationError) -> FullbandError:
+    # A key that is unknown comes before one that is missing: it mostly was meant to be that one.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = str(first["loc"][0]) if first["loc"] else ""
-    keys = [name for name in kind.model_fields if name != "command"]
+    keys = [name for name in kind.model_fields if name not in Request.model_fields and name != "command"]
     if first["type"] == "extra_forbidden":
         near = nearest(key, keys, 1)
         return FullbandError(
-            f"{command}: unknown key '{key}'; " + (f"did you mean '{near[0]}'?" if near else f"keys are: {_list(keys)}")
+            f"{command}: unknown key '{key}'; "
+            + (f"did you mean '{near[0]}'?" if near else f"keys are: {_list(keys) or 'none'}")
         )
     if first["type"] == "missing":
         return FullbandError(f"{command}: '{key}' is missing")
@@ -143,7 +123,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def parse(line: bytes) -> Request:
+def parse(line: bytes) -> AnyRequest:
     """The request on *line*. Raises :class:`FullbandError` that names the key and the nearest right word."""
     try:
         values = from_json(line, allow_inf_nan=False)

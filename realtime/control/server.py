@@ -131,7 +131,7 @@ class ControlServer:
     ``live-2`` …; a given one that a living host has is refused. :meth:`serve` is the loop's place to wait.
     """
 
-    def __init__(self, execute: Callable[[protocol.Request], dict[str, Any]], name: str | None = None) -> None:
+    def __init__(self, execute: Callable[[protocol.AnyRequest], dict[str, Any]], name: str | None = None) -> None:
         self._execute = execute
         self._clients: dict[int, _Client] = {}
         self._window_end_s = 0.0
@@ -141,15 +141,6 @@ class ControlServer:
         self._inode = self.path.stat().st_ino
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-
-    def watch(self, file: int, on_readable: Callable[[], None]) -> None:
-        """Call *on_readable* from :meth:`serve` when *file* can be read, as for keys."""
-        self._selector.register(file, selectors.EVENT_READ, on_readable)
-
-    def unwatch(self, file: int) -> None:
-        """No longer."""
-        with suppress(KeyError):
-            self._selector.unregister(file)
 
     def serve(self, seconds: float) -> None:
         """Wait for *seconds*, answering what comes; a command that takes longer makes it longer."""
@@ -171,7 +162,9 @@ class ControlServer:
         self._throttled = False
         self._accepted = 0
         for client in list(self._clients.values()):
-            client.requests = 0
+            if client.requests:
+                client.heard_s = now_s  # it may have more to say, and was not listened to
+                client.requests = 0
             self._advance(client)
 
     def _want(self, connection: socket.socket, events: int, call: Callable[[], None]) -> None:
@@ -198,7 +191,7 @@ class ControlServer:
             connection.close()
             return
         if len(self._clients) == MAX_CLIENTS:
-            self._drop(min(self._clients.values(), key=lambda client: client.heard_s))
+            self._drop(min(self._clients.values(), key=lambda client: (client.requests > 0, client.heard_s)))
         client = _Client(connection)
         self._clients[connection.fileno()] = client
         self._advance(client)
@@ -263,15 +256,22 @@ class ControlServer:
         except Exception as error:  # a fault of ours must not end a call that goes on well
             return protocol.refusal(f"a fault in fullband: {type(error).__name__}: {error}", request.id)
 
-    def close(self) -> None:
-        """Hang up and remove the socket."""
-        for client in list(self._clients.values()):
-            self._drop(client)
-        self._selector.close()
+    def leave(self) -> None:
+        """Remove the socket: nobody finds this host any more. Who is connected waits for its end."""
+        if self._listener.fileno() < 0:
+            return
+        self._want(self._listener, 0, self._accept)
         with suppress(OSError, FullbandError), _locked(self.path.parent):
             if self.path.stat().st_ino == self._inode:
                 self.path.unlink()
         self._listener.close()
+
+    def close(self) -> None:
+        """Remove the socket and hang up."""
+        self.leave()
+        for client in list(self._clients.values()):
+            self._drop(client)
+        self._selector.close()
 
     def __enter__(self) -> ControlServer:
         return self
@@ -286,7 +286,8 @@ def _open(name: str | None) -> tuple[str, Path, socket.socket]:
     try:
         with _locked(folder):
             for count in range(1, 100):
-                tried = name or (DEFAULT_NAME if count == 1 else f"{DEFAULT_NAME}-{count}")
+                tried = DEFAULT_NAME if count == 1 else f"{DEFAULT_NAME}-{count}"
+                tried = tried if name is None else name
                 path = socket_path(folder, tried)
                 listener = _listen(path)
                 if listener is not None:

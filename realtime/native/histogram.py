@@ -68,6 +68,10 @@ class Histogram:
         """Of nothing."""
         return cls.of(np.zeros(CELLS, np.int64))
 
+    def since(self, earlier: Histogram) -> Histogram:
+        """What came after *earlier*."""
+        return Histogram(self.counts - earlier.counts, self.sum_ms - earlier.sum_ms)
+
     @property
     def count(self) -> int:
         """How many durations there were."""

@@ -1,0 +1,68 @@
+"""What people can have a running host do, from the socket and from the keys alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, assert_never
+
+from .. import __version__
+from ..errors import FullbandError
+from . import protocol
+
+if TYPE_CHECKING:
+    from ..config import LiveSettings
+    from ..session import Session
+
+
+def _switched(state: protocol.Switch, now: bool) -> bool:
+    return not now if state == "toggle" else state == "on"
+
+
+class Commands:
+    """Does to *session* what requests ask for, on the thread that asks: the one that polls the session.
+
+    *load_settings* reads the configuration anew, or raises :class:`FullbandError`; without it there is none to reload.
+    """
+
+    def __init__(self, session: Session, load_settings: Callable[[], LiveSettings] | None = None) -> None:
+        self._session = session
+        self._load_settings = load_settings
+        #: The name by which the host is known to ``fullband ctl``.
+        self.name: str | None = None
+        #: Whether the host was asked to end.
+        self.stopping = False
+
+    def execute(self, request: protocol.AnyRequest) -> dict[str, Any]:
+        """Do it and give what holds then. Raises :class:`FullbandError`; all is then as it was."""
+        session = self._session
+        match request:
+            case protocol.Bypass():
+                session.set_bypass(_switched(request.state, session.settings.bypass))
+                return {"bypass": session.settings.bypass}
+            case protocol.Mute():
+                session.set_muted(_switched(request.state, session.settings.muted))
+                return {"muted": session.settings.muted}
+            case protocol.Gain():
+                session.set_gain_db(request.db)
+                return {"gain_db": session.settings.gain_db}
+            case protocol.Guard():
+                session.set_guard_ms(request.ms)
+                return {"guard_ms": session.settings.guard_ms, "latency_ms": round(session.latency.total_ms, 2)}
+            case protocol.Stats():
+                return session.statistics().as_dict(histograms=True)
+            case protocol.Status():
+                return {"name": self.name, "pid": os.getpid(), "version": __version__, **session.status()}
+            case protocol.Reload():
+                return self._reload()
+            case protocol.Stop():
+                self.stopping = True
+                return {}
+            case _:
+                assert_never(request)
+
+    def _reload(self) -> dict[str, Any]:
+        if self._load_settings is None:
+            raise FullbandError("this host was not started from a configuration")
+        self._session.reload(self._load_settings())
+        return {"settings": self._session.settings.model_dump(mode="json")}

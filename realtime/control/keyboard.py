@@ -1,0 +1,36 @@
+"""What each key of the console asks for."""
+
+from __future__ import annotations
+
+from ..config import LiveSettings
+from ..engine import GAIN_RANGE_DB
+from . import protocol
+
+#: What is drawn for people, in two parts; together they fit a line of 80 columns.
+HINTS = ("b bypass  m mute  +/- gain", "r reset  q quit")
+
+#: Counters are shown from now on. The host has no request for it: only who looks at them starts anew.
+RESET = "r"
+
+_STEP_DB = 1.0
+
+
+def _stepped(gain_db: float, step_db: float) -> protocol.Gain:
+    low, high = GAIN_RANGE_DB
+    return protocol.Gain(db=min(max(gain_db + step_db, low), high))
+
+
+def request_for(key: str, settings: LiveSettings) -> protocol.AnyRequest | None:
+    """What *key* asks of a host with these *settings*; None where it has no meaning."""
+    match key:
+        case "b":
+            return protocol.Bypass(state="toggle")
+        case "m":
+            return protocol.Mute(state="toggle")
+        case "+" | "=":  # the same key, with and without shift
+            return _stepped(settings.gain_db, _STEP_DB)
+        case "-" | "_":
+            return _stepped(settings.gain_db, -_STEP_DB)
+        case "q":
+            return protocol.Stop()
+    return None
