@@ -9,11 +9,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,96 +19,19 @@ import soxr
 from numpy.typing import NDArray
 
 from realtime.paths import VOICE_CLIP
-from tests import servers
 from tests.loopback import delays_samples
+from tests.realtime.hosts import ROUTES, Route, client, exchange, started
 from tests.servers import RATE_HZ, Server
 
 WINDOW = RATE_HZ // 10
 MAX_DELAY = RATE_HZ // 4
 
-#: A host that has to be compiled first, on a busy machine, takes its time.
-_START_SECONDS = 180.0
-
-
-@dataclass(frozen=True)
-class Route:
-    """Names of devices: what the host opens, and what a client opens to speak and to listen to it."""
-
-    host_input: str
-    host_output: str
-    feed: str
-    listen: str
-
-
-ROUTES = {
-    "pipewire": Route("JACK: FakeMic", "JACK: FakeSpeaker", "JACK: FakeMic", "JACK: FakeSpeaker"),
-    # JACK's dummy driver hears nothing of what it is given; the host's own ports are a device to other clients.
-    "jack": Route("JACK: system", "JACK: system", "JACK: PortAudio", "JACK: PortAudio"),
-}
-
-
-@contextmanager
-def _started(name: str, quantum: int) -> Iterator[Server]:
-    reason = servers.missing(name)
-    if reason is not None:
-        pytest.skip(reason)
-    with servers.pipewire(quantum) if name == "pipewire" else servers.jack(quantum) as server:
-        yield server
-
-
-def _connected(server: Server) -> bool:
-    """Whether a client of PortAudio has been connected to the devices, both ways."""
-    if server.name == "pipewire":
-        links = server.run(["pw-link", "--links"]).stdout
-        return "|-> PortAudio:in_0" in links and "|<- PortAudio:out_0" in links
-    links = server.run(["jack_lsp", "--connections"]).stdout
-    return "   PortAudio:in_0" in links and "   PortAudio:out_0" in links
-
-
-@contextmanager
-def _client(server: Server, command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """*command* in Python, as a client of *server* that has connected itself; gone at the end."""
-    log = server.folder / "client.stderr"
-    with open(log, "w") as errors:
-        process = subprocess.Popen(
-            server.wrap([sys.executable, *command]),
-            env=server.env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-        )
-    try:
-        # Every look is a client of the server itself, which has to be let in and out.
-        servers.poll(
-            lambda: process.poll() is not None or _connected(server), "the host's ports", _START_SECONDS, every=0.3
-        )
-        assert process.poll() is None, log.read_text()
-        yield process
-        if process.poll() is None:
-            # JACK takes a client's sudden death badly; one that closes its stream goes in peace.
-            process.communicate(timeout=60.0)
-    finally:
-        servers.stop_group(process)
-
-
-def _exchange(server: Server, route: Route, sent: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What is heard while *sent* is played, on one clock."""
-    played, recorded = server.folder / "sent.wav", server.folder / "heard.wav"
-    soundfile.write(played, sent, RATE_HZ, subtype="FLOAT")
-    names = ["--feed", route.feed, "--listen", route.listen, "--wav", str(played), "--out", str(recorded)]
-    done = server.run([sys.executable, "-m", "tests.loopback", *names], timeout=120.0)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{server.logs()}"
-    heard: NDArray[np.float32] = soundfile.read(recorded, dtype="float32")[0]
-    return heard
-
 
 def _through_nothing(server: Server, route: Route, sent: NDArray[np.float32]) -> NDArray[np.float32]:
     """What is heard through a client that only copies its input to its output."""
     names = ["--listen", route.host_input, "--feed", route.host_output, "--block", str(server.quantum)]
-    with _client(server, ["-m", "tests.loopback", "--through", *names]):
-        return _exchange(server, route, sent)
+    with client(server, ["-m", "tests.loopback", "--through", *names]):
+        return exchange(server, route, sent)
 
 
 def _through_host(
@@ -123,8 +41,8 @@ def _through_host(
     command = ["-c", "from realtime.cli import main; main()", "live", "--backend", "portaudio"]
     command += ["--input", route.host_input, "--output", route.host_output, "--block", str(server.quantum)]
     command += ["--model", model, *options, "--plain", "--json", "-"]
-    with _client(server, command) as process:
-        heard = _exchange(server, route, sent)
+    with client(server, command) as process:
+        heard = exchange(server, route, sent)
         process.send_signal(signal.SIGINT)
         text, _ = process.communicate(timeout=60.0)
         assert process.returncode == 0, (server.folder / "client.stderr").read_text()
@@ -151,7 +69,7 @@ def _constant_delay(sent: NDArray[np.float32], heard: NDArray[np.float32], confi
 def test_measured_latency_is_the_reported_one(name: str, quantum: int, identity: Path) -> None:
     sent = (np.random.default_rng(1).standard_normal(3 * RATE_HZ) * 0.1).astype(np.float32)
     route = ROUTES[name]
-    with _started(name, quantum) as server:
+    with started(name, quantum) as server:
         bare = _constant_delay(sent, _through_nothing(server, route, sent), 0.99)
         heard, report = _through_host(server, route, sent, str(identity))
     measured = _constant_delay(sent, heard, 0.99)
@@ -174,7 +92,7 @@ def test_the_shipped_model_is_heard_above_the_band_of_the_voice() -> None:
     voice, rate_hz = soundfile.read(VOICE_CLIP, dtype="float32")
     narrow = soxr.resample(soxr.resample(voice, rate_hz, 8_000, "VHQ"), 8_000, RATE_HZ, "VHQ")[: 6 * RATE_HZ]
     sent = narrow.astype(np.float32)
-    with _started("pipewire", 256) as server:
+    with started("pipewire", 256) as server:
         heard, report = _through_host(server, ROUTES["pipewire"], sent, "default", "--cutoff", "4000")
     _constant_delay(sent, heard, 0.8)
     sent_db, heard_db = _above_band_db(sent), _above_band_db(heard)
