@@ -5,7 +5,7 @@ without is high-passed, where a voice from a telephone has nothing, and its larg
 
 The threshold is not a number that suits: it is what the host may do at that very place of that very signal. Legal are
 a smoothstep fade in over 4 ms, and a signal that breaks off, runs on mirrored about its last sample and fades out over
-4 ms. Both are done to the signals of the fault-free run every third of a millisecond, and high-passed like the rest;
+4 ms. Both are done to the signals of the fault-free run every half of a millisecond, and high-passed like the rest;
 the largest jump they give nearby, of the voice and of the network's signal together, with half as much again,
 is the threshold. In numbers: smoothstep over T samples of a signal at level A has a second derivative that
 jumps by 6 A / T² at its ends, which a high-pass at w rad per sample leaves at 6 A / (T w)² or so: -73 dB of A for
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ _MARGIN = 1.5
 _FLOOR = 1e-4
 
 #: How far apart legal fades are tried, and how far from a jump one may have begun.
-_GRID = 16
+_GRID = 24
 _REACH = FADE_SAMPLES + _TAPS
 
 #: The offset of the host's mirrored end (see ``realtime.native.playback``).
@@ -75,8 +76,11 @@ def _kernel() -> Signal:
     return kernel
 
 
-def jumps(x: NDArray[np.floating]) -> Signal:
-    """Sample-to-sample jumps of *x* [n], high-passed: entry k is the jump to sample k, and infinite for NaN."""
+def jumps(x: NDArray[np.floating[Any]]) -> Signal:
+    """Sample-to-sample jumps of *x* [n], high-passed: entry k is the jump to sample k, and infinite for NaN.
+
+    Zero at both ends, where the filter would hear that the recording begins and ends.
+    """
     x = np.asarray(x, np.float64)
     spoilt = ~np.isfinite(x)
     size = 1 << (len(x) + 2 * _TAPS - 1).bit_length()
@@ -84,6 +88,7 @@ def jumps(x: NDArray[np.floating]) -> Signal:
     spectrum = np.fft.rfft(padded, size) * np.fft.rfft(_kernel(), size)
     filtered = np.fft.irfft(spectrum, size)[_TAPS - 1 : _TAPS - 1 + len(x)]
     found = np.abs(np.diff(filtered, prepend=filtered[:1]))
+    found[:_TAPS] = found[-_TAPS:] = 0.0
     found[spoilt] = np.inf
     return found
 
@@ -107,7 +112,7 @@ def _legal_differences(x: Signal, places: NDArray[np.int64]) -> list[Signal]:
     return [fade_in, end]
 
 
-def legal_jumps(x: NDArray[np.floating]) -> Signal:
+def legal_jumps(x: NDArray[np.floating[Any]]) -> Signal:
     """The largest jump [n] that a legal fade of *x* [n] can give at, or near, each of its samples."""
     padding = _REACH + _TAPS
     x = np.pad(np.asarray(x, np.float64), padding)
@@ -128,12 +133,12 @@ def legal_jumps(x: NDArray[np.floating]) -> Signal:
     return np.repeat(windows.max(axis=1), _GRID)[: len(x) - 2 * padding]
 
 
-def thresholds(signals: Sequence[NDArray[np.floating]]) -> Signal:
+def thresholds(signals: Sequence[NDArray[np.floating[Any]]]) -> Signal:
     """The threshold [n] for a jump at each sample, when any of *signals* [n] (voice, network) may fade there."""
     return _FLOOR + _MARGIN * np.sum([legal_jumps(signal) for signal in signals], axis=0)
 
 
-def find_clicks(difference: NDArray[np.floating], limit: NDArray[np.floating]) -> Clicks:
+def find_clicks(difference: NDArray[np.floating[Any]], limit: NDArray[np.floating[Any]]) -> Clicks:
     """Clicks in *difference* [n]: a run with a fault less one without, aligned. *limit* [n]: see :func:`thresholds`.
 
     Where the input has nothing above :data:`EDGE_HZ`, what was heard serves as its own difference.

@@ -58,10 +58,20 @@ def engine(
     guard_ms: Annotated[float, typer.Option("--guard", min=0.0, help="Delay held against late hops, in ms.")] = 2.0,
     seconds: Annotated[float, typer.Option(min=0.5, help="Length of each run.")] = 10.0,
     loads: Annotated[list[str] | None, typer.Option("--load", help="Only these loads.")] = None,
+    faults: Annotated[bool, typer.Option("--faults", help="Put faults in instead, and listen for clicks.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="With --faults: in half the time.")] = False,
     json_target: _Json = None,
 ) -> None:
-    """The whole host on the simulated device under load, beside a Python callback and the machine's own stalls."""
+    """The whole host on the simulated device under load, beside a Python callback and the machine's own stalls.
+
+    With --faults: what is heard when threads stall, the model fails, clocks drift, capture goes missing.
+    """
     report = Report(json_target)
+    if faults:
+        from .fault_commands import fault_table
+
+        fault_table(report, model, guard_ms, block_frames, quick)
+        return
     for name in loads or []:
         if name not in LOADS:
             near = ", ".join(nearest(name, list(LOADS)) or LOADS)
@@ -92,3 +102,16 @@ def engine(
         report.say("what this machine does to anybody; misses: hops whose high band came late; response: p50 / p99.")
     settings = {"model": model, "block_frames": block_frames, "guard_ms": guard_ms, "seconds": seconds}
     report.finish({"machine": machine(), "settings": settings, "rows": [asdict(row) for row in rows]})
+
+
+@bench.command()
+def soak(
+    model: Annotated[str, typer.Option(help="A shipped model or the path of an .onnx file.")] = "default",
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long.")] = 30.0,
+    seed: Annotated[int | None, typer.Option(help="Draws the faults; by default another one every time.")] = None,
+    json_target: _Json = None,
+) -> None:
+    """Random faults for a long while, in real time: does anything grow, click or come later? Ctrl-C reports so far."""
+    from .fault_commands import soak_run
+
+    soak_run(Report(json_target), model, minutes, seed)

@@ -1,9 +1,12 @@
-"""What keeps a Python process busy while audio is running in it."""
+"""What keeps a Python process, or its machine, busy while audio is running in it."""
 
 from __future__ import annotations
 
 import gc
+import os
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,11 +37,27 @@ def _gc_storm(stop: threading.Event) -> None:
         gc.collect()
 
 
+def _cpu_hog(stop: threading.Event) -> None:
+    """Two busy processes for every core."""
+    # Each ends by itself when this process is gone, however that came about.
+    work = f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(10000))"
+    command = [sys.executable, "-S", "-E", "-c", work]
+    hogs = [subprocess.Popen(command) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        stop.wait()
+    finally:
+        for hog in hogs:
+            hog.kill()
+        for hog in hogs:
+            hog.wait()
+
+
 LOADS: dict[str, Callable[[threading.Event], None] | None] = {
     "idle": None,
     "gil_loop": _gil_loop,
     "gil_call": _gil_call,
     "gc_storm": _gc_storm,
+    "cpu_hog": _cpu_hog,
 }
 
 
