@@ -43,7 +43,7 @@ _SLIP = 0.75
 class Alignment:
     """*delays* [k] in time, *offsets* [k] in index, both in samples, around *places* [k] of what was heard.
 
-    The two differ where microphone and speaker have two clocks. There is an entry wherever it was a copy of what was said.
+    The two differ where microphone and speaker have two clocks. There is an entry wherever it was a copy.
     *lost* and *repeated* are samples by which the delay jumped down and up; *unheard* are samples of the voice that
     should have been heard at the delay around them and were not.
     """
@@ -113,12 +113,13 @@ def align(
     heard: NDArray[np.floating[Any]],
     said: NDArray[np.floating[Any]],
     expected: int,
-    said_ppm: float = 0.0,
+    said_ppm: float | None = None,
     step: int = _STEP,
 ) -> Alignment:
     """Lay *heard* [n] against *said* [m], both at 48 kHz, which should be *expected* samples earlier.
 
-    What was said went by faster by *said_ppm*. A piece is taken at every *step* samples.
+    With *said_ppm* there were two clocks, what was said went by so much faster, and the delay is steered. A piece is
+    taken at every *step* samples.
     """
     heard_band, said_band = _band(heard), _band(said)
     loud = 10.0 ** (_FAINT_DB / 20.0) * np.sqrt(np.mean(said_band**2))
@@ -137,8 +138,9 @@ def align(
     if not places:
         return Alignment(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), 0, 0, len(heard))
     where, found = np.array(places), np.array(offsets)
-    delays = where - (where - found) / (1.0 + 1e-6 * said_ppm)
-    steps = np.diff(delays)
+    delays = where - (where - found) / (1.0 + 1e-6 * (said_ppm or 0.0))
+    # On one clock it is a whole number; a piece that lies across a change has something between.
+    steps = np.diff(np.round(delays) if said_ppm is None else delays)
     steps = np.where(np.abs(steps) > _SLIP, steps, 0.0)
     alignment = Alignment(
         where,

@@ -115,14 +115,14 @@ def _legal_differences(x: Signal, places: NDArray[np.int64]) -> list[Signal]:
 def legal_jumps(x: NDArray[np.floating[Any]]) -> Signal:
     """The largest jump [n] that a legal fade of *x* [n] can give at, or near, each of its samples."""
     padding = _REACH + _TAPS
-    x = np.pad(np.asarray(x, np.float64), padding)
-    places = np.arange(padding, len(x) - padding, _GRID)
+    padded: Signal = np.pad(np.asarray(x, np.float64), padding)
+    places = np.arange(padding, len(padded) - padding, _GRID)
     size = 1 << (FADE_SAMPLES + 3 * _TAPS).bit_length()
     transform = np.fft.rfft(_kernel(), size)
     largest = np.zeros(len(places))
     for start in range(0, len(places), 2000):
         piece = places[start : start + 2000]
-        for difference in _legal_differences(x, piece):
+        for difference in _legal_differences(padded, piece):
             filtered = np.fft.irfft(np.fft.rfft(difference, size) * transform, size)
             filtered = filtered[:, _TAPS - 1 : difference.shape[1]]
             largest[start : start + 2000] = np.maximum(
@@ -130,7 +130,7 @@ def legal_jumps(x: NDArray[np.floating[Any]]) -> Signal:
             )
     reach = _REACH // _GRID
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(largest, reach), 2 * reach + 1)
-    return np.repeat(windows.max(axis=1), _GRID)[: len(x) - 2 * padding]
+    return np.repeat(windows.max(axis=1), _GRID)[: len(x)]
 
 
 def thresholds(signals: Sequence[NDArray[np.floating[Any]]]) -> Signal:

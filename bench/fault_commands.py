@@ -76,9 +76,8 @@ def soak_run(report: Report, model: str, minutes: float, seed: int | None) -> No
         def show(so_far: SoakReport) -> None:
             last = so_far.series[-1]
             fault = so_far.faults[-1][1] if so_far.faults else "no fault yet"
-            status.update(
-                f"{last.seconds / 60:.1f} of {minutes:g} min, {last.clicks} clicks, {last.rss_kb / 1024:.0f} MB; {fault}"
-            )
+            seen = f"{last.clicks} clicks, {last.rss_kb / 1024:.0f} MB; {fault}"
+            status.update(f"{last.seconds / 60:.1f} of {minutes:g} min, {seen}")
 
         result = soak(path, minutes, seed, show)
     figures = result.figures()

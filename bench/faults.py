@@ -1,7 +1,7 @@
 """The faults that the host must live through, and how each is put in.
 
-What the network or a device does wrong happens on a freewheeling device, in the device's own time, the same way on every
-machine. What the machine does wrong can only be had in real time.
+What the network or a device does wrong happens on a freewheeling device, in the device's own time, the same way on
+every machine. What the machine does wrong can only be had in real time.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ class Heard:
 class Row:
     """What one fault did. *excess* is the largest jump over its threshold, found at *at_s*.
 
-    *lost*, *repeated* and *unheard* are samples at 48 kHz, found in what was heard. *xruns* are times when the machine kept
-    the simulated device itself waiting; *floor_xruns* the same of a thread that only sleeps, in the same seconds.
+    *lost*, *repeated* and *unheard* are samples at 48 kHz, found in what was heard. *xruns* are times when the machine
+    kept the simulated device itself waiting; *floor_xruns* the same of a thread that only sleeps, in the same seconds.
     """
 
     fault: str
@@ -182,7 +182,7 @@ def judge(fault: Fault, runs: list[tuple[Heard, bool]], reference: Heard | None)
     clicks = lost = repeated = unheard = 0
     alignments = []
     for heard, probe in runs:
-        alignment = align(heard.samples, voice, heard.delay, fault.capture_ppm or 0.0)
+        alignment = align(heard.samples, voice, heard.delay, fault.capture_ppm)
         alignments.append(alignment)
         if not len(alignment.places):
             continue
