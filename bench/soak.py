@@ -331,11 +331,14 @@ def soak(
 def _sample(device: SimulatedDevice, engine: Engine, delay_ms: float | None, report: SoakReport) -> Sample:
     playback = engine.playback
     statistics = engine.statistics()
+    inference = engine.inference
+    assert inference is not None
+    index = int(playback["cursor"]) + inference.contract.latency_samples - inference.contract.hop_samples
     return Sample(
         seconds=round(device.played_frames / RATE_HZ, 2),
         rss_kb=_rss_kb(),
         low_fill=engine.low.written - int(playback["cursor"]),
-        high_fill=engine.high.written - int(playback["index"]),
+        high_fill=inference.high.written - index,
         # A guard that was asked for is no growth.
         delay_ms=None if delay_ms is None else round(delay_ms - engine.guard_ms, 3),
         drift_ppm=round(engine.drift_ppm, 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,28 +15,26 @@ from numpy.typing import NDArray
 from .errors import in_range
 from .inference import Inference
 from .kernel import half_taps
-from .latency import BlockPlan, LatencyBudget, least_delay_samples
+from .latency import Delays, plan_delays
+from .models import Models
 from .native.callbacks import PORT, capture_callback, duplex_callback, playback_callback
 from .native.capture import ARRIVAL_OFFSET, CAPTURE
 from .native.capture import STRIDE_FRAMES as CAPTURE_STRIDE_FRAMES
 from .native.drift import DRIFT, PROGRESS
+from .native.limiter import Limiter
 from .native.memory import aligned_zeros
-from .native.network import network_thread
-from .native.playback import FADE_SAMPLES, INDEX_OFFSET, PLAYBACK
+from .native.playback import CURSOR_OFFSET, HEARD_OFFSET, HISTORY_SAMPLES, PLAYBACK, SOURCE_OFFSET
 from .native.playback import STRIDE_FRAMES as PLAYBACK_STRIDE_FRAMES
 from .native.ramp import Ramp
 from .native.resampler import Resampler
-from .native.ring import Ring
+from .native.ring import RING_SAMPLES, Ring
 from .native.system import NativeThread, Semaphore
+from .native.tally import Tally
+from .native.worker import Worker, serve_at, worker_thread
 from .onnx.contract import RATE_HZ
 from .onnx.session import SessionOptions
 from .statistics import Statistics, collect
-
-#: Long enough for a recorder or a meter to be away for two seconds.
-RING_SAMPLES = 1 << 17
-
-#: Hops that have to be in time before the high band fades in again after a dropout.
-RECOVER_HOPS = 8
+from .stream import StreamFormat as StreamFormat
 
 #: A capture device that is silent for so many blocks has stopped; until then it is taken to be on its way.
 _LONGEST_WAIT_BLOCKS = 4
@@ -50,34 +49,17 @@ _FADE_IN_SECONDS = 0.01
 _SILENCE_SAMPLES = 960
 _CATCH_UP_SECONDS = 0.05
 
-#: How far the delay may be from its target while a drift of 300 ppm is being learnt, with room to spare.
-_STEERING_SAMPLES = 12
-
 #: Below the priorities of PipeWire (88, 83 for clients through rtkit 20) and JACK (70 and less), so that
 #: the network never keeps the audio server from its own deadline.
 ENGINE_PRIORITY = 15
 
 
 @dataclass(frozen=True)
-class StreamFormat:
-    """What the devices at both ends run at. *block_frames* counts playback frames per callback."""
-
-    capture_rate_hz: int
-    playback_rate_hz: int
-    block_frames: int
-    capture_channels: int = 1
-    playback_channels: int = 1
-    separate_clocks: bool = False
-
-    @property
-    def block_samples(self) -> float:
-        """A playback block in samples of the 48 kHz timeline."""
-        return self.block_frames * RATE_HZ / self.playback_rate_hz
-
-
-@dataclass(frozen=True)
 class EngineSettings:
-    """How the engine runs. *cutoff_hz* is the bandwidth of the voice; by default half the capture rate."""
+    """How the engine runs. *cutoff_hz* is the bandwidth of the voice; by default half the capture rate.
+
+    *fallback_model* is kept ready beside *model*; the delay suits both, so that a change between them moves nothing.
+    """
 
     model: Path | None
     lanes: int = 1
@@ -85,13 +67,15 @@ class EngineSettings:
     cutoff_hz: float | None = None
     realtime_priority: int = ENGINE_PRIORITY
     session: SessionOptions | None = None
+    fallback_model: Path | None = None
 
 
 class Engine:
     """Capture, network and playback around three rings, for devices of a given :class:`StreamFormat`.
 
     Without a model the voice passes unchanged. The callbacks of this engine are served by
-    ``port_address`` as their user data. Nothing runs until :meth:`start`, or by :meth:`run_hops`.
+    ``port_address`` as their user data. Nothing runs until :meth:`start`, or by :meth:`run_hops`. What can be set
+    can be set from any thread of the control plane, while audio runs, and is never heard as a click.
     """
 
     def __init__(self, stream: StreamFormat, settings: EngineSettings) -> None:
@@ -100,12 +84,9 @@ class Engine:
         self.guard_ms = settings.guard_ms
         lanes = settings.lanes
         self.low = Ring(lanes, RING_SAMPLES)
-        self.high = Ring(lanes, RING_SAMPLES)
         self.mix = Ring(lanes, RING_SAMPLES)
+        self.tally = Tally()
         self.semaphore = Semaphore()
-        self.inference = (
-            Inference(settings.model, lanes, self.low, self.high, settings.session) if settings.model else None
-        )
         self.capture_resampler: Resampler | None = None
         self.playback_resampler: Resampler | None = None
         self._make_resamplers()
@@ -116,6 +97,8 @@ class Engine:
         self._progress = aligned_zeros(1, PROGRESS)
         self._drift = aligned_zeros(1, DRIFT)
         self._gain = Ramp()
+        self._level = Ramp()
+        self._limiter = Limiter(lanes)
         self.gain_db = 0.0
         self.muted = False
         self.capture = self._capture[0]
@@ -126,12 +109,26 @@ class Engine:
         self._thread: NativeThread | None = None
         #: Whether the engine thread was given its real-time priority.
         self.realtime_granted = False
+        self._control = threading.RLock()
+        self._cutoff_hz = settings.cutoff_hz or stream.capture_rate_hz / 2
+        address = int(self._playback.ctypes.data)
+        self.worker = Worker(
+            self.low.address,
+            self.semaphore.address,
+            address + SOURCE_OFFSET,
+            address + HEARD_OFFSET,
+            address + CURSOR_OFFSET,
+        )
+        self.models = Models(
+            self._load, self.worker, self._networks_in_playback, settings.model, settings.fallback_model
+        )
         self.playback["enabled"] = 1
+        self.playback["source"] = self.playback["network"] = self.models.address
+        self.playback["expected"] = int(self.models.model is not None)
         self._bind_capture()
         self._bind_playback()
-        self._bind_network()
-        self.set_cutoff_hz(settings.cutoff_hz or stream.capture_rate_hz / 2)
-        self.latency = self._budget()
+        self._connect()
+        self.latency = self._delays().budget
 
     def _make_resamplers(self) -> None:
         stream, lanes = self.stream, self.settings.lanes
@@ -181,15 +178,18 @@ class Engine:
         record["wet"] = self._floats(most)
         record["device"] = self._floats(PLAYBACK_STRIDE_FRAMES)
         record["capacity"] = most
-        record["dry_history"] = self._floats(FADE_SAMPLES)
-        record["wet_history"] = self._floats(FADE_SAMPLES)
+        record["dry_history"] = self._floats(HISTORY_SAMPLES)
+        record["wet_history"] = self._floats(HISTORY_SAMPLES)
         record["history_position"] = record["dry_tail"] = record["wet_tail"] = 0
         record["gain"] = self._gain.address
+        record["level"] = self._level.address
+        record["limiters"] = self._limiter.address
+        self._limiter.reset()
         record["dry_gain"] = 1.0
         record["wet_gain"] = float(record["enabled"])
+        record["good_run"] = 1 << 40  # the beginning of a stream is nothing to recover from
         record["first"] = self.low.written
         record["starved"] = 0
-        record["moves_done"] = record["moves"]
         record["drift"] = record["progress"] = 0
         if self.stream.separate_clocks:
             self._drift[:] = 0
@@ -199,63 +199,68 @@ class Engine:
             self._drift["capture_step"] = RATE_HZ / self.stream.capture_rate_hz
             self._drift["origin"] = self.low.written - int(self.capture["device_frames"]) * self._drift["capture_step"]
             self._drift["longest_wait"] = _LONGEST_WAIT_BLOCKS * self.stream.block_samples + RATE_HZ // 100
-        self._set_delay()
-
-    def _bind_network(self) -> None:
-        if self.inference is None:
-            return
-        network = self.inference.record
-        network["arrival"] = int(self._capture.ctypes.data) + ARRIVAL_OFFSET
-        network["playback_index"] = int(self._playback.ctypes.data) + INDEX_OFFSET
-        network["semaphore"] = self.semaphore.address
-        contract = self.inference.contract
-        record = self.playback
-        record["high"] = self.high.address
-        record["network"] = self.inference.address
-        record["replace"] = int(contract.mode == "replace")
-        record["recover_samples"] = RECOVER_HOPS * contract.hop_samples
-        record["good_run"] = record["recover_samples"] + 1
-        record["index"] = record["cursor"] + contract.latency_samples - contract.hop_samples
-
-    def _delays(self) -> tuple[int, int, int, int, int]:
-        """Samples of delay: capture resampler, network, block, guard, playback resampler."""
-        stream = self.stream
-        contract = self.inference.contract if self.inference else None
-        resampler_in = self.capture_resampler.delay_out_samples if self.capture_resampler else 0
-        resampler_out = self.playback_resampler.half_taps if self.playback_resampler else 0
-        plan = BlockPlan(
-            capture_rate_hz=stream.capture_rate_hz,
-            playback_rate_hz=stream.playback_rate_hz,
-            block_frames=stream.block_frames,
-            capture_half_taps=self.capture_resampler.half_taps if self.capture_resampler else 0,
-            playback_half_taps=resampler_out,
-            hop_samples=contract.hop_samples if contract else 0,
-            latency_samples=contract.latency_samples if contract else 0,
-        )
-        network = plan.latency_samples
-        adaptation = least_delay_samples(plan) - resampler_in - network - resampler_out
-        if stream.separate_clocks:
-            # The two callbacks come at any distance from each other, and steering is never quite still.
-            adaptation += math.ceil(stream.block_samples) + _STEERING_SAMPLES
-        guard = round(self.guard_ms * RATE_HZ / 1000)
-        return resampler_in, network, adaptation, guard, resampler_out
-
-    def _set_delay(self) -> None:
-        delay = sum(self._delays())
+        delay = self.delay_samples
         block = math.ceil(self.stream.block_samples)
-        self._delay_asked = delay
-        self.playback["cursor"] = self.low.written - delay
-        self.playback["delay"] = delay + block
-        self.playback["max_excess"] = 2 * block + RATE_HZ // 100
+        record["delay_asked"] = record["delay_set"] = delay
+        record["cursor"] = self.low.written - delay
+        record["delay"] = delay + block
+        record["max_excess"] = 2 * block + RATE_HZ // 100
 
-    def _budget(self) -> LatencyBudget:
-        resampler_in, network, block, guard, resampler_out = (1000.0 * d / RATE_HZ for d in self._delays())
-        return LatencyBudget(0.0, resampler_in, network, block, guard, resampler_out, 0.0)
+    def _load(self, path: Path) -> Inference:
+        return Inference(path, self.settings.lanes, self.low, self.settings.session)
+
+    def _networks_in_playback(self) -> tuple[int, int]:
+        return int(self.playback["source"]), int(self.playback["network"])
+
+    @property
+    def inference(self) -> Inference | None:
+        """The model in use; None for the low band alone. Its counters are the engine's: :attr:`tally`."""
+        return self.models.active
+
+    def _connect(self) -> None:
+        """Tell the model in use what it has to know of this engine."""
+        inference = self.models.active
+        if inference is None:
+            return
+        inference.set_cutoff_hz(self._cutoff_hz)
+        inference.hold(self.delay_samples)
+        inference.connect(self.tally, int(self._capture.ctypes.data) + ARRIVAL_OFFSET)
+
+    def switch_model(self, path: Path | None) -> None:
+        """Have another model, or none, while audio runs: the old high band fades out and the new one in.
+
+        The low band goes on untouched, unless the new model needs another delay than was planned. Returns when it is
+        heard. Raises :class:`FullbandError` where *path* breaks the contract; the old one then goes on.
+        """
+        with self._control:
+            if path == self.models.path:
+                return
+            incoming = self.models.get(path)
+            self.models.choose(path, incoming)
+            self.playback["expected"] = int(self.models.model is not None and path is not None)
+            longer = self.delay_samples > int(self.playback["delay_asked"])
+            if longer:
+                self._move()
+            if incoming is not None:
+                incoming.set_cutoff_hz(self._cutoff_hz)
+                incoming.catch_up(int(self.playback["first"]))
+                self._connect()
+            self.models.hand_over()
+            if self._thread is not None:
+                self.models.wait(self.semaphore.post)
+            self._move()
+
+    def _delays(self) -> Delays:
+        half_taps_in = self.capture_resampler.half_taps if self.capture_resampler else 0
+        half_taps_out = self.playback_resampler.half_taps if self.playback_resampler else 0
+        active = self.models.active.contract if self.models.active else None
+        guard = round(self.guard_ms * RATE_HZ / 1000)
+        return plan_delays(self.stream, half_taps_in, half_taps_out, active, self.models.contracts, guard)
 
     @property
     def delay_samples(self) -> int:
         """Host latency in 48 kHz samples; exact on one clock, nominal on two."""
-        return sum(self._delays())
+        return self._delays().total
 
     def set_clock(self, address: int) -> None:
         """Take the time of callbacks from *address* (int64, ns) instead of the machine's clock (0)."""
@@ -290,13 +295,15 @@ class Engine:
 
     def set_guard_ms(self, guard_ms: float) -> None:
         """Hold another guard from the next block on, by a crossfade."""
-        self.guard_ms = guard_ms
-        self._move()
+        with self._control:
+            self.guard_ms = guard_ms
+            self._move()
 
     def set_block_frames(self, block_frames: int) -> None:
         """Plan the delay for the blocks that the device really brings."""
-        self.stream = replace(self.stream, block_frames=block_frames)
-        self._move()
+        with self._control:
+            self.stream = replace(self.stream, block_frames=block_frames)
+            self._move()
 
     def rebind(self, stream: StreamFormat) -> None:
         """Serve devices of the format *stream* from the next callback on; until :meth:`rebind` is over, none runs.
@@ -304,23 +311,24 @@ class Engine:
         Rings, model, taps, counters and settings go on. What the devices before have captured is not played any
         more: it lies behind silence. What the new ones capture fades in.
         """
-        self.stream = stream
-        in_use, self._memory = self._memory, []
-        self._make_resamplers()
-        contract = self.inference.contract if self.inference else None
-        silence = self.delay_samples
-        if contract is not None and self.inference is not None:
-            # The network has then nothing else in its windows, and its hops lie as they were planned to.
-            silence += contract.input_samples + contract.latency_samples
-            silence += (int(self.inference.record["next_end"]) - self.low.written - silence) % contract.hop_samples
-        self.pass_silence(silence)
-        self._bind_capture()
-        self._bind_playback()
-        self._bind_network()
-        self.capture["fade_frames"] = self.capture["fade_left"] = round(_FADE_IN_SECONDS * stream.capture_rate_hz)
-        self.set_cutoff_hz(self.settings.cutoff_hz or stream.capture_rate_hz / 2)
-        self.latency = self._budget()
-        del in_use  # until here the callbacks were bound to it
+        with self._control:
+            self.stream = stream
+            in_use, self._memory = self._memory, []
+            self._make_resamplers()
+            inference, silence = self.inference, self.delay_samples
+            if inference is not None:
+                # The network has then nothing else in its windows, and its hops lie as they were planned to.
+                contract = inference.contract
+                silence += contract.input_samples + contract.latency_samples
+                silence += (int(inference.record["next_end"]) - self.low.written - silence) % contract.hop_samples
+            self.pass_silence(silence)
+            self._bind_capture()
+            self._bind_playback()
+            self._connect()
+            self.capture["fade_frames"] = self.capture["fade_left"] = round(_FADE_IN_SECONDS * stream.capture_rate_hz)
+            self.set_cutoff_hz(self.settings.cutoff_hz or stream.capture_rate_hz / 2)
+            self.latency = self._delays().budget
+            del in_use  # until here the callbacks were bound to it
 
     def pass_silence(self, samples: int) -> None:
         """While no callback runs: let time go on, silent, for the network and for all who follow the rings."""
@@ -335,31 +343,34 @@ class Engine:
     def _await_network(self) -> None:
         """Until the network has run all its hops; not for long, should it hang."""
         deadline = time.monotonic() + _CATCH_UP_SECONDS
-        while self._thread is not None and self.inference is not None and time.monotonic() < deadline:
-            if int(self.inference.record["next_end"]) > self.low.written:
+        while self._thread is not None and time.monotonic() < deadline:
+            if int(self.worker.record["served"]) >= self.low.written:
                 return
             time.sleep(0.001)
 
     def _move(self) -> None:
-        """Ask playback for the delay of the present plan; what cannot be asked yet is asked with the next change."""
-        playback = self.playback
-        self.latency = self._budget()
-        move = self.delay_samples - self._delay_asked
-        if move == 0 or int(playback["moves"]) != int(playback["moves_done"]):
-            return
-        self._delay_asked += move
-        playback["move_samples"] = move
-        playback["moves"] += 1
+        """Ask playback for the delay of the present plan."""
+        delays = self._delays()
+        self.latency = delays.budget
+        if self.models.active is not None:
+            self.models.active.hold(delays.total)
+        self.playback["delay_asked"] = delays.total
 
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
         """Tell the network where the voice's own band ends."""
-        if self.inference is not None:
-            self.inference.cutoff_hz[:] = cutoff_hz
+        with self._control:
+            self._cutoff_hz = cutoff_hz
+            if self.models.active is not None:
+                self.models.active.set_cutoff_hz(cutoff_hz)
 
     @property
     def cutoff_hz(self) -> float:
         """What the network is told of the voice's bandwidth."""
-        return float(self.inference.cutoff_hz[0, 0]) if self.inference else self.stream.capture_rate_hz / 2
+        return self._cutoff_hz
+
+    def take_least_margin(self) -> int | None:
+        """By how many samples the latest hop since the last call was in time; None when none was run."""
+        return self.tally.take_least_margin()
 
     @property
     def callbacks(self) -> dict[str, int]:
@@ -372,17 +383,16 @@ class Engine:
 
     def start(self) -> None:
         """Start the engine thread; from now on a captured block wakes it."""
-        if self.inference is None or self._thread is not None:
+        if self._thread is not None:
             return
-        self.inference.record["stop"] = 0
+        self.worker.record["stop"] = 0
         self.capture["semaphore"] = self.semaphore.address
-        self._thread = NativeThread(network_thread.address, self.inference.address, self.settings.realtime_priority)
+        self._thread = NativeThread(worker_thread.address, self.worker.address, self.settings.realtime_priority)
         self.realtime_granted = self._thread.realtime
 
     def run_hops(self) -> None:
         """Without a thread: run the hops that are complete, here and now."""
-        if self.inference is not None:
-            self.inference.run_hops()
+        serve_at(self.worker.address)
 
     def statistics(self) -> Statistics:
         """A snapshot of all counters."""
@@ -390,20 +400,18 @@ class Engine:
 
     def stop(self) -> None:
         """Stop the engine thread. The devices have been stopped before."""
-        if self._thread is None or self.inference is None:
+        if self._thread is None:
             return
-        self.inference.record["stop"] = 1
+        self.worker.record["stop"] = 1
         self.semaphore.post()
         self._thread.join()
         self._thread = None
         self.capture["semaphore"] = 0
 
     def close(self) -> None:
-        """Stop, and release the model."""
+        """Stop, and release the models."""
         self.stop()
-        if self.inference is not None:
-            self.inference.close()
-            self.inference = None
+        self.models.close()
 
     def __enter__(self) -> Engine:
         return self

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .onnx.contract import RATE_HZ
+from .onnx.contract import RATE_HZ, Contract
+from .stream import StreamFormat
 
 
 @dataclass(frozen=True)
@@ -98,3 +101,66 @@ def least_delay_samples(plan: BlockPlan) -> int:
 def _resampled(frames: NDArray[np.int64], rate_in_hz: int, rate_out_hz: int, half_taps: int) -> NDArray[np.int64]:
     """Samples that a resampler has given after *frames*."""
     return np.maximum(-(-(frames - half_taps) * rate_out_hz // rate_in_hz), 0)
+
+
+@dataclass(frozen=True)
+class Delays:
+    """The host's delay part by part, in samples at 48 kHz; *block* is what blocks, hops and clocks need to meet."""
+
+    capture_resampler: int
+    network: int
+    block: int
+    guard: int
+    playback_resampler: int
+
+    @property
+    def total(self) -> int:
+        """From a frame handed over by the capture device to the same frame handed to the playback device."""
+        return self.capture_resampler + self.network + self.block + self.guard + self.playback_resampler
+
+    @property
+    def budget(self) -> LatencyBudget:
+        """The same in milliseconds; what the devices add is not known here."""
+        capture_resampler, network, block, guard, playback_resampler = (
+            1000.0 * samples / RATE_HZ for samples in astuple(self)
+        )
+        return LatencyBudget(0.0, capture_resampler, network, block, guard, playback_resampler, 0.0)
+
+
+#: How far the delay may be from its target while a drift of 300 ppm is being learnt, with room to spare.
+_STEERING_SAMPLES = 12
+
+
+def plan_delays(
+    stream: StreamFormat,
+    capture_half_taps: int,
+    playback_half_taps: int,
+    active: Contract | None,
+    contracts: Sequence[Contract],
+    guard: int,
+) -> Delays:
+    """The delays for devices of the format *stream* with the model *active* (None: the low band alone).
+
+    The total suits every one of *contracts*, so that a change between them moves nothing. *guard* is in samples, the
+    rest as in :class:`BlockPlan`.
+    """
+
+    def least(contract: Contract | None) -> int:
+        plan = BlockPlan(
+            capture_rate_hz=stream.capture_rate_hz,
+            playback_rate_hz=stream.playback_rate_hz,
+            block_frames=stream.block_frames,
+            capture_half_taps=capture_half_taps,
+            playback_half_taps=playback_half_taps,
+            hop_samples=contract.hop_samples if contract else 0,
+            latency_samples=contract.latency_samples if contract else 0,
+        )
+        return least_delay_samples(plan)
+
+    resampler = math.ceil(capture_half_taps * RATE_HZ / stream.capture_rate_hz - 1e-9)
+    network = active.latency_samples if active else 0
+    block = max(least(contract) for contract in [*contracts, active]) - resampler - network - playback_half_taps
+    if stream.separate_clocks:
+        # The two callbacks come at any distance from each other, and steering is never quite still.
+        block += math.ceil(stream.block_samples) + _STEERING_SAMPLES
+    return Delays(resampler, network, block, guard, playback_half_taps)

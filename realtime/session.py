@@ -86,10 +86,7 @@ class Session:
         self._guard = None
         if settings.adaptive_guard:
             keeper = GuardKeeper(settings.guard_ms)
-            self._guard = GuardControl(keeper, self._take_least_margin, self.engine.set_guard_ms)
-
-    def _take_least_margin(self) -> int | None:
-        return self.engine.inference.take_least_margin() if self.engine.inference else None
+            self._guard = GuardControl(keeper, self.engine.take_least_margin, self.engine.set_guard_ms)
 
     def start(self) -> None:
         """Let audio flow; returns when the first block has been played, and fails when none comes."""
@@ -134,7 +131,7 @@ class Session:
                 nyquist_hz = self.engine.stream.capture_rate_hz / 2
                 self.engine.set_cutoff_hz(min(self._detector.push(heard[0]), nyquist_hz))
             if self.lost:
-                self._take_least_margin()  # without devices margins say nothing
+                self.engine.take_least_margin()  # without devices margins say nothing
             elif self._guard is not None and (change := self._guard.poll(now_s)) is not None:
                 self._notices.append(f"guard {change.guard_ms:.1f} ms: {change.reason}")
         notices, self._notices = self._notices, []

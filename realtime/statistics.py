@@ -122,17 +122,14 @@ def settled(blocks: list[NDArray[Any]]) -> list[NDArray[Any]]:
 def collect(engine: Engine) -> Statistics:
     """Read the counters of *engine*; it may be running."""
     inference = engine.inference
-    blocks = [np.asarray(engine.capture), np.asarray(engine.playback)]
-    hop_ms = 0.0
-    if inference is not None:
-        hop_ms = inference.contract.hop_ms
-        blocks += [np.asarray(inference.record), inference.compute_histogram, inference.response_histogram]
-    capture, playback, *of_network = settled(blocks)
-    network = of_network[0] if of_network else None
-    compute, response = (Histogram.of(cells) for cells in of_network[1:]) if of_network else [Histogram.empty()] * 2
+    hop_ms = inference.contract.hop_ms if inference is not None else 0.0
+    blocks = [np.asarray(record) for record in (engine.capture, engine.playback, engine.tally.record)]
+    cells = [engine.tally.compute_histogram, engine.tally.response_histogram]
+    capture, playback, tally, *histograms = settled([*blocks, *cells])
+    compute, response = (Histogram.of(cells) for cells in histograms)
 
     def counter(name: str) -> int:
-        return int(network[name]) if network is not None else 0
+        return int(tally[name])
 
     return Statistics(
         seconds=int(playback["played_samples"]) / RATE_HZ,

@@ -18,6 +18,7 @@ def identity_model(
     *,
     mode: str = "replace",
     gain: float = 1.0,
+    hop: int = HOP,
     poison_hop: int | None = None,
     metadata: dict[str, str | None] | None = None,
 ) -> Path:
@@ -25,7 +26,7 @@ def identity_model(
 
     Its state counts hops; at *poison_hop* the output is NaN. *metadata* overrides keys, None removes one.
     """
-    window = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW) ** 2
+    window = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW) ** 2 * 2 * hop / WINDOW
     constants = {
         "start": np.array([CHUNK - WINDOW], np.int64),
         "end": np.array([CHUNK], np.int64),
@@ -60,7 +61,7 @@ def identity_model(
     declared: dict[str, str | None] = {
         "fullband.contract": "1",
         "sample_rate_hz": "48000",
-        "hop_samples": str(HOP),
+        "hop_samples": str(hop),
         "input_samples": str(CHUNK),
         "output_samples": str(WINDOW),
         "latency_samples": str(WINDOW),

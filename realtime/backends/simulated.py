@@ -110,7 +110,7 @@ class SimulatedDevice:
 
     def start(self, engine: Engine) -> None:
         callbacks = engine.callbacks
-        self.record["network"] = engine.inference.address if engine.inference else 0
+        self.record["worker"] = engine.worker.address if engine.inference else 0
         engine.set_clock(self.clock_address if self.record["freewheel"] else 0)
         self.run_callbacks(callbacks["capture"], callbacks["playback"], engine.port_address)
 

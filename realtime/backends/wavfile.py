@@ -49,8 +49,8 @@ class FileStream:
         source = np.ascontiguousarray(self._waiting[:count]).reshape(-1)
         self._waiting = self._waiting[count:]
         sink = np.empty((blocks * self.stream.block_frames, self.stream.playback_channels), np.float32)
-        network = self.engine.inference.address if self.engine.inference else 0
-        run_blocks(self.engine.port_address, network, source, frames, sink.reshape(-1), self.stream.block_frames)
+        worker = self.engine.worker.address
+        run_blocks(self.engine.port_address, worker, source, frames, sink.reshape(-1), self.stream.block_frames)
         self._blocks += blocks
         skip = min(self._skip, len(sink))
         self._skip -= skip

@@ -16,9 +16,9 @@ from numba import cfunc, njit, types
 from . import COMPILE
 from .histogram import CELLS, record_duration
 from .memory import call_stream_callback, ints_at, load_acquire, offset_of, record_at, store_release
-from .network import NETWORK
 from .ring import RING, written
 from .system import now_ns, sleep_until_ns
+from .worker import SERVED_OFFSET, WORKER
 
 DEVICE = np.dtype(
     [
@@ -45,7 +45,7 @@ DEVICE = np.dtype(
             "capture_blocks",
             "clock",  # the device's own time in nanoseconds, for freewheel
             "freewheel",
-            "network",  # what freewheel waits for, or 0
+            "worker",  # the engine thread that freewheel waits for, or 0
             "captured_ns",  # device time at which the newest block was captured, and
             "busy_until_ns",  # until which the network says that it is at work; for freewheel
             "buffered_blocks",  # lateness, in blocks, that the device's own buffer makes up for
@@ -71,7 +71,6 @@ CAPTURED_OFFSET = offset_of(DEVICE, "captured_ns")
 BUSY_OFFSET = offset_of(DEVICE, "busy_until_ns")
 _DONE = offset_of(DEVICE, "done")
 _PLAYED = offset_of(DEVICE, "played_frames")
-_NEXT_END = offset_of(NETWORK, "next_end")
 
 _FREEWHEEL_POLL_NS = 20_000
 
@@ -97,9 +96,8 @@ def _playback(device):  # type: ignore[no-untyped-def]
 
 @njit(**COMPILE)
 def _await_network(device):  # type: ignore[no-untyped-def]
-    network = record_at(device.network, NETWORK)
-    low = record_at(network.low, RING)
-    while load_acquire(network.address + _NEXT_END) <= written(low):
+    low = record_at(record_at(device.worker, WORKER).low, RING)
+    while load_acquire(device.worker + SERVED_OFFSET) < written(low):
         if load_acquire(device.address + BUSY_OFFSET) > device.clock:
             return
         sleep_until_ns(now_ns() + _FREEWHEEL_POLL_NS)
@@ -147,7 +145,7 @@ def device_thread(address):  # type: ignore[no-untyped-def]
             device.xruns += 1
             started_ns += late_ns
         store_release(address + CLOCK_OFFSET, time_ns)
-        if device.freewheel != 0 and device.network != 0:
+        if device.freewheel != 0 and device.worker != 0:
             _await_network(device)  # what was to be done by now is done
             store_release(address + CAPTURED_OFFSET, time_ns)
         if is_capture:
@@ -164,7 +162,7 @@ def device_thread(address):  # type: ignore[no-untyped-def]
             device.blocks += 1
             tick += 1
             store_release(address + _PLAYED, device.played_frames + block)
-        if device.freewheel != 0 and device.network != 0:
+        if device.freewheel != 0 and device.worker != 0:
             _await_network(device)
     store_release(address + _DONE, 1)
     return 0

@@ -7,8 +7,10 @@ belong together, whatever the model's windows are.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numba import cfunc, njit, types
+from numba import njit
 
 from . import COMPILE, COMPILE_NOGIL
 from .histogram import CELLS, record_duration
@@ -16,14 +18,16 @@ from .memory import (
     call_release,
     call_run,
     floats_at,
-    flush_denormals,
     ints_at,
     load_acquire,
     offset_of,
     record_at,
+    store_release,
 )
+from .ramp import smooth_step
 from .ring import RING, read, write, written
-from .system import now_ns, semaphore_wait
+from .system import now_ns
+from .tally import TALLY
 
 NETWORK = np.dtype(
     [
@@ -37,6 +41,10 @@ NETWORK = np.dtype(
             "input_samples",
             "output_samples",
             "latency",
+            "replace",  # 1: the network's signal takes the low band's place; 0: it is added
+            "recover_samples",  # that have to be in time before playback fades it in again
+            "settle_samples",  # after a fresh start, until its signal is what it would have been without
+            "settled_index",  # where that is in its ring
             "max_backlog",  # low-band samples; further behind, hops are skipped
             "run",  # OrtApi.Run
             "release",  # OrtApi.ReleaseStatus
@@ -50,35 +58,40 @@ NETWORK = np.dtype(
             "chunk",
             "output",
             "overlap",
-            "states",  # [state_count, 2]: address and floats of each, both sides
+            "states",  # [state_count, 2]: address and floats of each, first those of even hops, then of odd ones
             "state_count",
             "parity",
+            "offset",  # float32 [lanes]: the low band's DC
+            "offset_hops",
+            "voice",  # float32 [lanes, hop]: the low band of the hop that is being finished
+            "held_power",  # float32 [lanes]: of the low band, falling slowly
+            "tie_gain",  # float32 [lanes]
             "next_end",  # low-band position after the next hop's chunk
             "arrival",  # address of the time at which the newest low band came, or 0
-            "playback_index",  # address of playback's place in the high ring, or 0
-            "semaphore",
-            "stop",
-            "hops",
-            "deadline_misses",
-            "longest_miss_run",
-            "miss_run",
-            "least_margin",  # samples between a hop's being done and its being asked for; reset by the control plane
-            "bad_chunks",
-            "failed_runs",
-            "skipped_hops",
-            "compute_histogram",
-            "response_histogram",
+            "playback_cursor",  # address of playback's place in the low band while this is heard, or 0
+            "tally",
         )
+    ]
+    + [
+        ("tie", np.float64),  # amplitude of the high band that is believed, relative to the low band
+        ("hold_fall", np.float64),  # what is left of the held power after a hop
     ],
     align=True,
 )
-_STOP = offset_of(NETWORK, "stop")
-
-#: What ``least_margin`` is reset to: no hop has been seen since.
-NO_MARGIN = 1 << 40
+SETTLED_OFFSET = offset_of(NETWORK, "settled_index")
 
 # A high band of +24 dBFS is a network gone astray, as much as NaN is.
 _SANE_PEAK = 16.0
+
+# Largest finite float, nearly: beyond it, and not below it, are infinity and NaN.
+_LARGEST = np.float32(3.4e38)
+
+# The DC of a voice is learnt over a second, and more quickly at first. Below -60 dBFS it is nobody's trouble, and
+# the lowest notes of a voice look like it.
+_OFFSET_SECONDS = 1.0
+_FIRST_OFFSET_HOPS = 64.0
+_HARMLESS_OFFSET = np.float32(1e-3)
+_RATE_HZ = 48_000
 
 
 @njit(**COMPILE)
@@ -88,17 +101,38 @@ def network_index(network, low_position):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
-def _forget(network):  # type: ignore[no-untyped-def]
+def _start_afresh(network, index):  # type: ignore[no-untyped-def]
+    """Forget all states; what comes from *index* on is to be heard only when it has settled."""
     table = ints_at(network.states, (network.state_count, 2))
     for k in range(network.state_count):
         state = floats_at(table[k, 0], table[k, 1])
         for i in range(table[k, 1]):
             state[i] = 0.0
+    store_release(network.address + SETTLED_OFFSET, index + network.settle_samples)
+
+
+@njit(**COMPILE)
+def _is_sound(network, output):  # type: ignore[no-untyped-def]
+    """Whether the output is audio, and every state that was made with it finite: such a state never heals."""
+    for lane in range(network.lanes):
+        for i in range(network.output_samples):
+            # False for NaN too, which a comparison the other way round would let pass.
+            if not (abs(output[lane, i]) < _SANE_PEAK):
+                return False
+    count = network.state_count // 2
+    table = ints_at(network.states + 16 * count * (1 - network.parity), (count, 2))
+    for k in range(count):
+        state = floats_at(table[k, 0], table[k, 1])
+        for i in range(table[k, 1]):
+            if not (abs(state[i]) < _LARGEST):
+                return False
+    return True
 
 
 @njit(**COMPILE)
 def _infer(network, output):  # type: ignore[no-untyped-def]
-    """Run the model once. False, and its states forgotten, when it failed or gave no usable audio."""
+    """Run the model once. False when it failed or gave no usable audio."""
+    tally = record_at(network.tally, TALLY)
     inputs = network.inputs + 8 * network.parity * network.input_count
     outputs = network.outputs + 8 * network.parity * network.output_count
     status = call_run(
@@ -112,41 +146,95 @@ def _infer(network, output):  # type: ignore[no-untyped-def]
         network.output_count,
         outputs,
     )
-    network.parity = 1 - network.parity
     if status != 0:
         call_release(network.release, status)
-        network.failed_runs += 1
-        _forget(network)
+        tally.failed_runs += 1
         return False
-    for lane in range(network.lanes):
-        for i in range(network.output_samples):
-            # False for NaN too, which a comparison the other way round would let pass.
-            if not (abs(output[lane, i]) < _SANE_PEAK):
-                network.bad_chunks += 1
-                _forget(network)
-                return False
+    if not _is_sound(network, output):
+        tally.bad_chunks += 1
+        return False
+    network.parity = 1 - network.parity
     return True
+
+
+@njit(**COMPILE)
+def _take_offset(network, chunk):  # type: ignore[no-untyped-def]
+    """Take the DC from a chunk: a network that is not linear makes other sounds of it. The voice itself keeps it."""
+    samples = network.input_samples
+    slowness = min(network.offset_hops + _FIRST_OFFSET_HOPS, _OFFSET_SECONDS * _RATE_HZ / network.hop)
+    network.offset_hops += 1
+    offset = floats_at(network.offset, network.lanes)
+    for lane in range(network.lanes):
+        total = 0.0
+        for i in range(samples):
+            total += chunk[lane, i]
+        offset[lane] += np.float32((total / samples - offset[lane]) / slowness)
+        harm = max(abs(offset[lane]) - _HARMLESS_OFFSET, np.float32(0.0))
+        if harm > 0.0:
+            taken = np.float32(math.copysign(harm, offset[lane]))
+            for i in range(samples):
+                chunk[lane, i] -= taken
+
+
+@njit(**COMPILE)
+def _tie(network, finished):  # type: ignore[no-untyped-def]
+    """Keep a finished hop of the high band in proportion to the low band of the same time, by a smooth gain.
+
+    Within the proportions of real speech nothing is changed, not by a bit.
+    """
+    hop = network.hop
+    voice = floats_at(network.voice, (network.lanes, hop))
+    read(record_at(network.low, RING), network.next_end - network.latency, voice, hop)
+    held = floats_at(network.held_power, network.lanes)
+    gains = floats_at(network.tie_gain, network.lanes)
+    fall = np.float32(network.hold_fall)
+    tied = False
+    for lane in range(network.lanes):
+        low_power = 0.0
+        high_power = 0.0
+        mean = 0.0
+        for i in range(hop):
+            mean += voice[lane, i]
+            low_power += voice[lane, i] * voice[lane, i]
+            high_power += finished[lane, i] * finished[lane, i]
+        # A DC is no voice.
+        low_power = max((low_power - mean * mean / hop) / hop, 0.0)
+        held[lane] = max(held[lane] * fall, np.float32(low_power))
+        most = network.tie * network.tie * held[lane]
+        old = gains[lane]
+        new = np.float32(1.0)
+        if high_power > hop * most:
+            new = np.float32(math.sqrt(hop * most / high_power))
+        gains[lane] = new
+        if old < 1.0 or new < 1.0:
+            tied = True
+            for i in range(hop):
+                finished[lane, i] *= old + (new - old) * np.float32(smooth_step(i / hop))
+    if tied:
+        record_at(network.tally, TALLY).tied_hops += 1
 
 
 @njit(**COMPILE)
 def _count_deadline(network, index):  # type: ignore[no-untyped-def]
     """A hop is late when playback has already asked for its first sample."""
-    if network.playback_index == 0:
+    if network.playback_cursor == 0:
         return
-    margin = index - load_acquire(network.playback_index)
-    network.least_margin = min(network.least_margin, margin)
+    tally = record_at(network.tally, TALLY)
+    margin = index - network_index(network, load_acquire(network.playback_cursor))
+    tally.least_margin = min(tally.least_margin, margin)
     if margin < 0:
-        network.deadline_misses += 1
-        network.miss_run += 1
-        network.longest_miss_run = max(network.longest_miss_run, network.miss_run)
+        tally.deadline_misses += 1
+        tally.miss_run += 1
+        tally.longest_miss_run = max(tally.longest_miss_run, tally.miss_run)
     else:
-        network.miss_run = 0
+        tally.miss_run = 0
 
 
 @njit(**COMPILE)
 def _run_hop(network, skip):  # type: ignore[no-untyped-def]
     began_ns = now_ns()
     arrived_ns = load_acquire(network.arrival) if network.arrival != 0 else began_ns
+    tally = record_at(network.tally, TALLY)
     low = record_at(network.low, RING)
     high = record_at(network.high, RING)
     chunk = floats_at(network.chunk, (network.lanes, network.input_samples))
@@ -154,16 +242,22 @@ def _run_hop(network, skip):  # type: ignore[no-untyped-def]
     overlap = floats_at(network.overlap, (network.lanes, network.output_samples))
     hop = network.hop
     last = network.output_samples - hop
+    index = written(high)
     if skip:
-        network.skipped_hops += 1
+        tally.skipped_hops += 1
     else:
         read(low, network.next_end - network.input_samples, chunk, network.input_samples)
-    # A chunk that is dropped leaves the tail of the one before it, which its own window fades out.
-    if not skip and _infer(network, output):
-        for lane in range(network.lanes):
-            for i in range(network.output_samples):
-                overlap[lane, i] += output[lane, i]
-    index = written(high)
+        if network.replace == 0:
+            _take_offset(network, chunk)
+        if _infer(network, output):
+            for lane in range(network.lanes):
+                for i in range(network.output_samples):
+                    overlap[lane, i] += output[lane, i]
+        else:
+            # The tail of the chunk before is faded out by its own window.
+            _start_afresh(network, index)
+    if network.replace == 0:
+        _tie(network, overlap)
     write(high, overlap, hop)
     for lane in range(network.lanes):
         for i in range(last):
@@ -171,39 +265,38 @@ def _run_hop(network, skip):  # type: ignore[no-untyped-def]
         for i in range(last, network.output_samples):
             overlap[lane, i] = 0.0
     _count_deadline(network, index)
-    network.hops += 1
-    network.next_end += hop  # last: a freewheeling device goes on when it sees this
+    tally.hops += 1
+    network.next_end += hop
     if not skip:
         ended_ns = now_ns()
-        record_duration(ints_at(network.compute_histogram, CELLS), ended_ns - began_ns)
-        record_duration(ints_at(network.response_histogram, CELLS), ended_ns - arrived_ns)
+        record_duration(ints_at(tally.compute_histogram, CELLS), ended_ns - began_ns)
+        record_duration(ints_at(tally.response_histogram, CELLS), ended_ns - arrived_ns)
 
 
 @njit(**COMPILE)
 def run_hops(network):  # type: ignore[no-untyped-def]
-    """Run every hop whose chunk is complete; after a long stall skip to the newest ones."""
+    """Run every hop whose chunk is complete.
+
+    After a long stall the oldest are skipped. The network then starts afresh on those that are left, which are late
+    too but let it settle before it is heard again: states are never older than the audio that they meet.
+    """
     low = record_at(network.low, RING)
     while written(low) >= network.next_end:
         behind = written(low) - network.next_end
         if behind > network.max_backlog:
-            for _ in range(behind // network.hop):
+            for _ in range((behind - network.max_backlog) // network.hop + 1):
                 _run_hop(network, True)
-            _forget(network)
+            _start_afresh(network, written(record_at(network.high, RING)))
         _run_hop(network, False)
 
 
 @njit(**COMPILE_NOGIL)
-def run_hops_at(address):  # type: ignore[no-untyped-def]
-    """:func:`run_hops` on the calling thread, for work that is not in real time."""
-    run_hops(record_at(address, NETWORK))
-
-
-@cfunc(types.int64(types.int64), **COMPILE)
-def network_thread(address):  # type: ignore[no-untyped-def]
-    """Body of the engine thread: wait for audio, run the hops, until told to stop."""
-    flush_denormals()
+def run_hops_at(address, most):  # type: ignore[no-untyped-def]
+    """Run *most* complete hops at most, on the calling thread, for work that is not in real time; gives how many."""
     network = record_at(address, NETWORK)
-    while load_acquire(address + _STOP) == 0:
-        semaphore_wait(network.semaphore)
-        run_hops(network)
-    return 0
+    low = record_at(network.low, RING)
+    done = 0
+    while done < most and written(low) >= network.next_end:
+        _run_hop(network, False)
+        done += 1
+    return done

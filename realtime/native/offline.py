@@ -8,12 +8,12 @@ from . import COMPILE_NOGIL
 from .callbacks import PORT
 from .capture import CAPTURE, capture_block
 from .memory import float_pointer, record_at
-from .network import NETWORK, run_hops
 from .playback import PLAYBACK, playback_block
+from .worker import WORKER, serve
 
 
 @njit(**COMPILE_NOGIL)
-def run_blocks(port_address, network_address, source, capture_frames, sink, block_frames):  # type: ignore[no-untyped-def]
+def run_blocks(port_address, worker_address, source, capture_frames, sink, block_frames):  # type: ignore[no-untyped-def]
     """Capture and play ``len(capture_frames)`` blocks.
 
     *source* holds interleaved device frames of all blocks, ``capture_frames[k]`` of them for block k; *sink*
@@ -27,8 +27,7 @@ def run_blocks(port_address, network_address, source, capture_frames, sink, bloc
         frames = capture_frames[k]
         if frames > 0:
             capture_block(capture, float_pointer(source.ctypes.data + 4 * taken * capture.channels), frames, 0)
-        if network_address != 0:
-            run_hops(record_at(network_address, NETWORK))
+        serve(record_at(worker_address, WORKER))
         target = sink.ctypes.data + 4 * k * block_frames * playback.channels
         playback_block(playback, float_pointer(target), block_frames, 0)
         taken += frames

@@ -3,7 +3,7 @@
 The low band never waits for the network. Where the network's signal is missing, its last samples run on
 backwards and fading, so that it ends without an edge and without having been held back for the purpose; it
 fades in again after it has been there for a while. The same is done for the low band when a capture
-device on another clock falls short.
+device on another clock falls short, for both when the delay changes, and when another network takes over.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from numba import carray, njit
 
 from . import COMPILE
 from .drift import DRIFT, PROGRESS, RATE_HZ, anchor_error, captured_by_now, forget_error, read_progress, steer
+from .limiter import LIMITER, LIMITER_BYTES, limit
 from .memory import floats_at, load_acquire, offset_of, record_at, store_release
-from .network import NETWORK, network_index
+from .network import NETWORK, SETTLED_OFFSET, network_index
 from .ramp import RAMP, next_gain, smooth_step
 from .resampler import RESAMPLER, needed, push, resample
 from .ring import RING, read, write, written
@@ -24,6 +25,9 @@ STRIDE_FRAMES = 512
 
 #: Length of every fade. Shorter ones are heard as clicks, longer ones as swells.
 FADE_SAMPLES = 192
+
+#: What is kept of a signal: what its tail reads, and what is written meanwhile.
+HISTORY_SAMPLES = 2 * FADE_SAMPLES
 
 #: A starved playback this far ahead of capture will not be helped by steering: samples were lost.
 _LOST_SAMPLES = 48
@@ -37,34 +41,35 @@ PLAYBACK = np.dtype(
         for name in (
             "address",
             "low",
-            "high",  # ring of the network's signal, or 0 without a network
             "mix",  # ring of what is played, for recorders and meters
-            "network",
+            "source",  # network to hear, or 0; written by the engine thread once it runs
+            "network",  # the one that is heard
             "lanes",
             "channels",
-            "replace",  # 1: the network's signal takes the low band's place; 0: it is added
             "resampler",  # or 0 when the device runs at 48 kHz
             "dry",  # float32 [lanes, capacity]
             "wet",  # float32 [lanes, capacity]
             "device",  # float32 [lanes, STRIDE_FRAMES]
             "capacity",
-            "dry_history",  # float32 [lanes, FADE_SAMPLES]
+            "dry_history",  # float32 [lanes, HISTORY_SAMPLES]
             "wet_history",
             "history_position",
+            "dry_break",  # where in the history the signal broke off whose tail is heard
+            "wet_break",
             "drift",  # what keeps two clocks together, or 0 where there is one
             "progress",  # of capture, for that
             "delay",  # samples to have between capture and playback, on two clocks
-            "moves",  # delay changes asked for so far, and
-            "moves_done",  # how many of them are made
-            "move_samples",  # what the newest one adds to the delay
+            "delay_asked",  # samples between the rings' newest and the cursor, as the control plane wants it,
+            "delay_set",  # and as it is
             "max_excess",  # samples beyond the delay that are left to steering
             "starved",  # 1: the low band has run out
             "first",  # low-band position at which the present devices began
             "cursor",  # low-band position of the next sample to play
-            "index",  # the same in the network's ring
             "enabled",  # 0: bypass
+            "expected",  # 1: without a network what is played counts as dull
             "gain",  # ramp of what is played
-            "recover_samples",
+            "level",  # ramp of the high band
+            "limiters",  # one for each lane
             "good_run",
             "wet_tail",
             "dry_tail",
@@ -78,67 +83,96 @@ PLAYBACK = np.dtype(
             "device_flags",
         )
     ]
-    + [(name, np.float64) for name in ("wet_gain", "wet_tail_gain", "dry_gain")],
+    + [(name, np.float64) for name in ("wet_gain", "wet_tail_room", "dry_gain")],
     align=True,
 )
-#: Where playback's place in the network's ring lies in the record.
-INDEX_OFFSET = offset_of(PLAYBACK, "index")
-_MOVES = offset_of(PLAYBACK, "moves")
+#: Where playback's place in the low band lies in the record, and its next and its present network.
+CURSOR_OFFSET = offset_of(PLAYBACK, "cursor")
+SOURCE_OFFSET = offset_of(PLAYBACK, "source")
+HEARD_OFFSET = offset_of(PLAYBACK, "network")
+_DELAY_ASKED = offset_of(PLAYBACK, "delay_asked")
 
 
 @njit(**COMPILE)
 def _fetch(playback, count):  # type: ignore[no-untyped-def]
-    """Read both signals from the rings; gives how many samples of each were there."""
+    """Read both signals from the rings.
+
+    Gives how many samples of each were there, and how many of the network's are not settled yet.
+    """
     low = record_at(playback.low, RING)
     dry = floats_at(playback.dry, (playback.lanes, playback.capacity))
     have_dry = max(min(count, written(low) - playback.cursor), 0)
     read(low, playback.cursor, dry, have_dry)
     have_wet = 0
-    if playback.high != 0:
-        high = record_at(playback.high, RING)
+    unsettled = 0
+    if playback.network != 0:
+        network = record_at(playback.network, NETWORK)
+        high = record_at(network.high, RING)
         wet = floats_at(playback.wet, (playback.lanes, playback.capacity))
-        index = network_index(record_at(playback.network, NETWORK), playback.cursor)
+        index = network_index(network, playback.cursor)
         have_wet = max(min(count, written(high) - index), 0)
         read(high, index, wet, have_wet)
-    return have_dry, have_wet
+        unsettled = load_acquire(network.address + SETTLED_OFFSET) - index
+    return have_dry, have_wet, unsettled
 
 
 @njit(**COMPILE)
-def _gains(playback, dry_there, wet_there):  # type: ignore[no-untyped-def]
-    """Move both gains and tails on by one sample."""
+def _break_dry(playback):  # type: ignore[no-untyped-def]
+    """The low band breaks off here: what was heard of it, a tail included, goes on as a tail."""
+    playback.dry_tail = FADE_SAMPLES
+    playback.dry_break = playback.history_position
+    playback.dry_gain = 0.0
+
+
+@njit(**COMPILE)
+def _break_wet(playback):  # type: ignore[no-untyped-def]
+    """The same for the network's signal, and for the room that it takes from the low band."""
+    left = playback.wet_tail_room * smooth_step(playback.wet_tail / FADE_SAMPLES)
+    if playback.network != 0 and record_at(playback.network, NETWORK).replace != 0:
+        left += smooth_step(playback.wet_gain)
+    playback.wet_tail_room = left
+    playback.wet_tail = FADE_SAMPLES
+    playback.wet_break = playback.history_position
+    playback.wet_gain = 0.0
+
+
+@njit(**COMPILE)
+def _gains(playback, dry_there, wet_there, settled, recover_samples):  # type: ignore[no-untyped-def]
+    """Move both gains on by one sample."""
     step = 1.0 / FADE_SAMPLES
     if not wet_there:
-        if playback.wet_gain > 0.0 and playback.wet_tail == 0:
-            playback.wet_tail = FADE_SAMPLES
-            playback.wet_tail_gain = smooth_step(playback.wet_gain)
+        if playback.wet_gain > 0.0:
+            _break_wet(playback)
             playback.dropouts += 1
-        playback.wet_gain = 0.0
         playback.good_run = 0
     else:
-        playback.good_run += 1
-        wanted = playback.enabled != 0 and playback.good_run > playback.recover_samples
-        if playback.wet_tail == 0:
-            change = step if wanted else -step
-            playback.wet_gain = min(max(playback.wet_gain + change, 0.0), 1.0)
+        if settled:
+            playback.good_run += 1
+        else:
+            # It is there and whole, only not what it should be: faded, not broken off.
+            if playback.good_run > recover_samples:
+                playback.dropouts += 1
+            playback.good_run = 0
+        wanted = playback.enabled != 0 and playback.good_run > recover_samples
+        change = step if wanted else -step
+        playback.wet_gain = min(max(playback.wet_gain + change, 0.0), 1.0)
     if not dry_there:
-        if playback.dry_gain > 0.0 and playback.dry_tail == 0:
-            playback.dry_tail = FADE_SAMPLES
-        playback.dry_gain = 0.0
+        if playback.dry_gain > 0.0:
+            _break_dry(playback)
     else:
         playback.dry_gain = min(playback.dry_gain + step, 1.0)
 
 
 @njit(**COMPILE)
-def _tail(history, lane, newest, left):  # type: ignore[no-untyped-def]
-    """How a signal goes on that broke off: turned about its last sample, fading.
+def _tail(history, lane, broke, left):  # type: ignore[no-untyped-def]
+    """How a signal goes on that broke off at *broke* in its history: turned about its last sample, fading.
 
-    *history* is frozen since the break; *newest* has moved on with every sample, hence twice the distance. What
-    runs backwards is turned upside down about the last sample, so that value and slope go on; that
+    What runs backwards is turned upside down about the last sample, so that value and slope go on; that
     offset itself dies away quickly, before low notes could swing far out.
     """
     since = FADE_SAMPLES - left
-    last = history[lane, (newest - 1 - since) % FADE_SAMPLES]
-    mirrored = history[lane, (newest - 2 - 2 * since) % FADE_SAMPLES]
+    last = history[lane, (broke - 1) % HISTORY_SAMPLES]
+    mirrored = history[lane, (broke - 2 - since) % HISTORY_SAMPLES]
     offset = np.float32(smooth_step(max(1.0 - since / _OFFSET_SAMPLES, 0.0)))
     return np.float32(2.0) * last * offset - mirrored * np.float32(smooth_step(left / FADE_SAMPLES))
 
@@ -146,51 +180,58 @@ def _tail(history, lane, newest, left):  # type: ignore[no-untyped-def]
 @njit(**COMPILE)
 def _mix(playback, count):  # type: ignore[no-untyped-def]
     """Put the next *count* samples (48 kHz) into ``playback.dry``, and into the ring for observers."""
-    have_dry, have_wet = _fetch(playback, count)
+    have_dry, have_wet, unsettled = _fetch(playback, count)
     lanes = playback.lanes
     dry = floats_at(playback.dry, (lanes, playback.capacity))
     wet = floats_at(playback.wet, (lanes, playback.capacity))
-    dry_history = floats_at(playback.dry_history, (lanes, FADE_SAMPLES))
-    wet_history = floats_at(playback.wet_history, (lanes, FADE_SAMPLES))
+    dry_history = floats_at(playback.dry_history, (lanes, HISTORY_SAMPLES))
+    wet_history = floats_at(playback.wet_history, (lanes, HISTORY_SAMPLES))
     gain_ramp = record_at(playback.gain, RAMP)
+    level_ramp = record_at(playback.level, RAMP)
+    replace = False
+    recover_samples = 0
+    if playback.network != 0:
+        replace = record_at(playback.network, NETWORK).replace != 0
+        recover_samples = record_at(playback.network, NETWORK).recover_samples
+    dull = playback.enabled != 0 and playback.expected != 0
     if have_dry < count and written(record_at(playback.low, RING)) > playback.first:  # until then capture has not begun
         playback.underruns += 1
     for i in range(count):
-        _gains(playback, i < have_dry, i < have_wet)
+        _gains(playback, i < have_dry, i < have_wet, i >= unsettled, recover_samples)
         dry_gain = np.float32(smooth_step(playback.dry_gain))
         wet_gain = np.float32(smooth_step(playback.wet_gain))
-        room = np.float32(1.0)
-        if playback.replace != 0:
-            tail_gain = playback.wet_tail_gain * smooth_step(playback.wet_tail / FADE_SAMPLES)
-            room = np.float32(max(1.0 - wet_gain - tail_gain, 0.0))
+        room = 1.0 - playback.wet_tail_room * smooth_step(playback.wet_tail / FADE_SAMPLES)
+        if replace:
+            room -= wet_gain
+        room = np.float32(max(room, 0.0))
         newest = playback.history_position
         gain = np.float32(next_gain(gain_ramp))
+        level = np.float32(next_gain(level_ramp))
         for lane in range(lanes):
             straight = np.float32(0.0)
             shaped = np.float32(0.0)
             if i < have_dry:
                 straight = dry_gain * dry[lane, i]
             if i < have_wet:
-                shaped = wet_gain * wet[lane, i]
+                shaped = level * wet_gain * wet[lane, i]
             if playback.dry_tail > 0:
-                straight += _tail(dry_history, lane, newest, playback.dry_tail)
-            else:
-                dry_history[lane, newest] = straight
+                straight += _tail(dry_history, lane, playback.dry_break, playback.dry_tail)
             if playback.wet_tail > 0:
-                shaped += _tail(wet_history, lane, newest, playback.wet_tail)
+                shaped += _tail(wet_history, lane, playback.wet_break, playback.wet_tail)
+            dry_history[lane, newest] = straight
+            wet_history[lane, newest] = shaped
+            limiter = record_at(playback.limiters + LIMITER_BYTES * lane, LIMITER)
+            if replace:
+                dry[lane, i] = limit(limiter, gain * (room * straight + shaped), np.float32(0.0))
             else:
-                wet_history[lane, newest] = shaped
-            dry[lane, i] = gain * (room * straight + shaped)
-        playback.history_position = (newest + 1) % FADE_SAMPLES
+                dry[lane, i] = limit(limiter, gain * (room * straight), gain * shaped)
+        playback.history_position = (newest + 1) % HISTORY_SAMPLES
         playback.dry_tail = max(playback.dry_tail - 1, 0)
         playback.wet_tail = max(playback.wet_tail - 1, 0)
-        if playback.enabled != 0 and playback.high != 0 and playback.wet_gain < 1.0:
+        if dull and playback.wet_gain < 1.0:
             playback.dull_samples += 1
-    playback.cursor += count
+    store_release(playback.address + CURSOR_OFFSET, playback.cursor + count)
     playback.played_samples += count
-    if playback.high != 0:
-        index = network_index(record_at(playback.network, NETWORK), playback.cursor)
-        store_release(playback.address + INDEX_OFFSET, index)
     write(record_at(playback.mix, RING), dry, count)
 
 
@@ -198,14 +239,29 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
 def _jump(playback, cursor):  # type: ignore[no-untyped-def]
     """Go on playing from *cursor*: what was playing fades out mirrored while what comes fades in."""
     playback.cursor = cursor
-    if playback.dry_tail == 0:
-        playback.dry_tail = FADE_SAMPLES
-    playback.dry_gain = 0.0
-    if playback.wet_gain > 0.0 and playback.wet_tail == 0:
-        playback.wet_tail = FADE_SAMPLES
-        playback.wet_tail_gain = smooth_step(playback.wet_gain)
-    playback.wet_gain = 0.0
-    playback.good_run = 0
+    _break_dry(playback)
+    if playback.wet_gain > 0.0:
+        _break_wet(playback)
+
+
+@njit(**COMPILE)
+def _follow_control(playback):  # type: ignore[no-untyped-def]
+    """Take another delay, and then another network, where they have been asked for since the last block."""
+    # Read before the delay, which was asked for first: a network that needs it is never taken without it.
+    source = load_acquire(playback.address + SOURCE_OFFSET)
+    asked = load_acquire(playback.address + _DELAY_ASKED)
+    if asked != playback.delay_set:
+        move = asked - playback.delay_set
+        playback.delay_set = asked
+        playback.delay += move
+        _jump(playback, playback.cursor - move)
+    if source != playback.network:
+        if playback.wet_gain > 0.0:
+            _break_wet(playback)
+        store_release(playback.address + HEARD_OFFSET, source)
+        # It comes warmed up, and is heard as soon as it is there.
+        if source != 0:
+            playback.good_run = record_at(source, NETWORK).recover_samples
 
 
 @njit(**COMPILE)
@@ -260,10 +316,7 @@ def playback_block(playback, samples, frames, time_ns):  # type: ignore[no-untyp
     first = 0
     while first < frames:
         count = min(STRIDE_FRAMES, frames - first)
-        if load_acquire(playback.address + _MOVES) != playback.moves_done:
-            playback.moves_done += 1
-            playback.delay += playback.move_samples
-            _jump(playback, playback.cursor - playback.move_samples)
+        _follow_control(playback)
         if playback.drift != 0:
             seconds = count * record_at(playback.resampler, RESAMPLER).nominal_step / RATE_HZ
             # The rest of a device block is asked for now, too, but due later.

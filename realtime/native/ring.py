@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from . import COMPILE, COMPILE_NOGIL
 from .memory import aligned_zeros, floats_at, load_acquire, offset_of, record_at, store_release
 
+#: What every ring of an engine holds: long enough for a recorder or a meter to be away for two seconds.
+RING_SAMPLES = 1 << 17
+
 #: The two ends lie on different cache lines: the first is written once, the second all the time.
 RING = np.dtype(
     {

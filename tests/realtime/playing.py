@@ -22,8 +22,9 @@ def play(engine: Engine, x: NDArray[np.float32]) -> NDArray[np.float32]:
     block = engine.stream.block_frames
     blocks = len(x) // block
     heard = np.zeros(blocks * block, np.float32)
-    network = engine.inference.address if engine.inference else 0
-    run_blocks(engine.port_address, network, np.ascontiguousarray(x), np.full(blocks, block), heard, block)
+    run_blocks(
+        engine.port_address, engine.worker.address, np.ascontiguousarray(x), np.full(blocks, block), heard, block
+    )
     return heard
 
 

@@ -17,8 +17,8 @@ from realtime.native import COMPILE_NOGIL
 from realtime.native.callbacks import PORT
 from realtime.native.capture import CAPTURE, capture_block
 from realtime.native.memory import float_pointer, record_at
-from realtime.native.network import NETWORK, run_hops
 from realtime.native.playback import PLAYBACK, playback_block
+from realtime.native.worker import WORKER, serve
 from realtime.paths import find_model
 from realtime.statistics import Statistics
 from tests.models import HOP, identity_model
@@ -63,13 +63,13 @@ def test_latency_is_exactly_as_reported(identity: Path, block: int, rate_hz: int
 
 
 @njit(**{**COMPILE_NOGIL, "cache": False})
-def _just_in_time(port_address, network_address, source, sink, block):  # type: ignore[no-untyped-def]
+def _just_in_time(port_address, worker_address, source, sink, block):  # type: ignore[no-untyped-def]
     """Blocks through an engine that always ends at the last moment: just before the next callback."""
     port = record_at(port_address, PORT)
     for start in range(0, len(source) - block + 1, block):
         capture_block(record_at(port.capture, CAPTURE), float_pointer(source.ctypes.data + 4 * start), block, 0)
         playback_block(record_at(port.playback, PLAYBACK), float_pointer(sink.ctypes.data + 4 * start), block, 0)
-        run_hops(record_at(network_address, NETWORK))
+        serve(record_at(worker_address, WORKER))
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -79,8 +79,7 @@ def test_the_delay_is_enough_and_not_a_sample_more(doubling: Path, block: int, r
     for too_early in (0, 1):
         with Engine(StreamFormat(rate_hz, rate_hz, block), EngineSettings(doubling)) as engine:
             engine.playback["cursor"] += too_early
-            assert engine.inference is not None
-            _just_in_time(engine.port_address, engine.inference.address, x, np.zeros_like(x), block)
+            _just_in_time(engine.port_address, engine.worker.address, x, np.zeros_like(x), block)
             assert (engine.statistics().dropouts > 0) == bool(too_early)
 
 

@@ -14,8 +14,8 @@ from realtime.native import COMPILE_NOGIL
 from realtime.native.callbacks import PORT
 from realtime.native.capture import CAPTURE, capture_block
 from realtime.native.memory import float_pointer, record_at
-from realtime.native.network import NETWORK, run_hops
 from realtime.native.playback import PLAYBACK, playback_block
+from realtime.native.worker import WORKER, serve
 
 
 def test_one_stall_changes_nothing() -> None:
@@ -51,7 +51,7 @@ def test_ample_margins_are_given_back_slowly_and_not_entirely() -> None:
 
 
 @njit(**{**COMPILE_NOGIL, "cache": False})
-def _bursts(port_address, network_address, source, sink, block, burst):  # type: ignore[no-untyped-def]
+def _bursts(port_address, worker_address, source, sink, block, burst):  # type: ignore[no-untyped-def]
     """A device that calls back *burst* times in a row; the engine runs between bursts only."""
     port = record_at(port_address, PORT)
     for call in range(len(source) // block):
@@ -59,7 +59,7 @@ def _bursts(port_address, network_address, source, sink, block, burst):  # type:
         capture_block(record_at(port.capture, CAPTURE), float_pointer(source.ctypes.data + 4 * start), block, 0)
         playback_block(record_at(port.playback, PLAYBACK), float_pointer(sink.ctypes.data + 4 * start), block, 0)
         if call % burst == burst - 1:
-            run_hops(record_at(network_address, NETWORK))
+            serve(record_at(worker_address, WORKER))
 
 
 def test_a_device_that_calls_back_in_bursts_is_learnt_and_no_click_is_heard(doubling: Path) -> None:
@@ -67,14 +67,13 @@ def test_a_device_that_calls_back_in_bursts_is_learnt_and_no_click_is_heard(doub
     tone = (0.3 * np.sin(2 * np.pi * 300 * np.arange(480_000) / 48_000)).astype(np.float32)
     heard = np.zeros_like(tone)
     with Engine(StreamFormat(48_000, 48_000, 128), EngineSettings(doubling, guard_ms=2.0)) as engine:
-        assert engine.inference is not None
         keeper = GuardKeeper(2.0)
         dropouts = []
         for start in range(0, len(tone) - 12_288, 12_288):
             piece = slice(start, start + 12_288)
-            _bursts(engine.port_address, engine.inference.address, tone[piece], heard[piece], 128, 8)
+            _bursts(engine.port_address, engine.worker.address, tone[piece], heard[piece], 128, 8)
             dropouts.append(engine.statistics().dropouts)
-            margin = engine.inference.take_least_margin()
+            margin = engine.take_least_margin()
             assert margin is not None
             change = keeper.observe(margin / 48.0)
             if change is not None:
@@ -91,12 +90,11 @@ def test_a_changed_delay_is_exactly_the_one_reported(identity: Path) -> None:
     noise = (0.1 * np.random.default_rng(0).standard_normal(96_000)).astype(np.float32)
     heard = np.zeros_like(noise)
     with Engine(StreamFormat(48_000, 48_000, 128), EngineSettings(identity)) as engine:
-        assert engine.inference is not None
         changes = [lambda: None, lambda: engine.set_guard_ms(7.0), lambda: engine.set_block_frames(256)]
         for change, start in zip(changes, (0, 32_000, 64_000), strict=True):
             change()
             piece = slice(start, start + 32_000)
-            _bursts(engine.port_address, engine.inference.address, noise[piece], heard[piece], 128, 1)
+            _bursts(engine.port_address, engine.worker.address, noise[piece], heard[piece], 128, 1)
         delay = engine.delay_samples
     assert delay == 384 + 336 + 256 - 64
     late = slice(70_000, 90_000)
