@@ -7,6 +7,7 @@ as the call was. Everything else, settings and counters, stays.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from .backends.base import Backend
 from .engine import Engine
@@ -86,9 +87,18 @@ class Supervisor:
             self._try(now_s)
         return []
 
-    def reopen(self, now_s: float, why: str) -> list[str]:
-        """Close the devices and look for them anew, as they may be other ones now; gives a line if they were there."""
-        return [] if self.lost else [self._lose(now_s, why)]
+    def change(self, open_new: Callable[[], Backend]) -> Backend:
+        """Close the devices and go on with those of *open_new*, at the next :meth:`poll`; gives them.
+
+        Raises :class:`FullbandError` where they cannot be had; the old ones are then opened again.
+        """
+        if not self.lost:
+            self._lose(time.monotonic(), "changed")
+        elif self._opened_s is not None:
+            self._try_later()
+        self._next_try_s = 0.0
+        self.backend = open_new()
+        return self.backend
 
     def _fault(self, since_s: float) -> str | None:
         """What is wrong with the devices, in words."""

@@ -21,10 +21,12 @@ from ..config import LiveSettings, load_live_settings
 from ..console import ViewState, budget_table, render, statistics_table
 from ..control.desk import Desk
 from ..control.keyboard import HINTS
+from ..errors import FullbandError
 from ..keys import Keys
 from ..onnx.contract import RATE_HZ
 from ..report import Report
 from ..session import Session
+from ..signals import Signals
 from ..statistics import Statistics
 from ..taps import Meter, Tap
 
@@ -89,17 +91,38 @@ def _view_state(
     )
 
 
-def _watch(session: Session, desk: Desk, listener: _Listener, report: Report, view: bool) -> None:
+def _reloaded(session: Session, load_settings: Callable[[], LiveSettings] | None) -> str:
+    """Read the configuration anew, or keep the old one; what to say of it."""
+    if load_settings is None:
+        return "SIGHUP: there is no configuration to reload"
+    try:
+        session.reload(load_settings())
+    except FullbandError as error:
+        return f"the settings stay as they were: {error}"
+    return "configuration reloaded"
+
+
+def _watch(
+    session: Session,
+    desk: Desk,
+    listener: _Listener,
+    report: Report,
+    view: bool,
+    load_settings: Callable[[], LiveSettings] | None,
+) -> None:
     """Draw, record and obey until the time is up, the source has ended, or somebody ends it."""
     before, after = Meter(session.engine.low), Meter(session.engine.mix)
     with ExitStack() as stack:
         live = None
+        signals = stack.enter_context(Signals())
         keys = Keys() if view else None
         if keys is not None:
             stack.enter_context(keys)
             live = stack.enter_context(Live(console=report.console, auto_refresh=False, transient=True))
-        while session.running and not desk.stopping:
+        while session.running and not desk.stopping and not signals.ending:
             listener.poll()
+            if signals.take_reload():
+                report.say(_reloaded(session, load_settings))
             for line in session.poll() + desk.press(keys.read() if keys is not None else ""):
                 report.say(line)
             if live is not None:
@@ -160,7 +183,7 @@ def run(
         session.start()
         first_audio_ms = round(1000.0 * _process_age_s(), 1)
         with suppress(KeyboardInterrupt):
-            _watch(session, desk, listener, report, view)
+            _watch(session, desk, listener, report, view, load_settings)
         desk.leave()
         session.stop()
         listener.poll()
