@@ -36,6 +36,7 @@ class LiveSettings(BaseModel):
     seconds: float | None = Field(None, ge=0.0)
     device_latency: Literal["low", "high"] | float = "low"
     realtime_priority: int = Field(ENGINE_PRIORITY, ge=0, le=98)
+    cpu: int | None = Field(None, ge=0)
     source: Path | None = None
     simulated_rate_hz: int = Field(16_000, ge=8_000, le=96_000)
     record: Path | None = None

@@ -21,6 +21,7 @@ from .errors import FullbandError
 from .native import CACHE
 from .onnx.runtime import api
 from .paths import find_model
+from .priority import limits_line
 
 
 @dataclass(frozen=True)
@@ -73,22 +74,18 @@ def _audio_servers() -> Check:
     return Check("audio servers", "warn", "none is running", "start PipeWire, PulseAudio or JACK")
 
 
-def _limits_line(item: str, value: str) -> str:
-    return f"add to /etc/security/limits.conf and log in again: @audio - {item} {value}"
-
-
 def _priority() -> Check:
     limit = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
     if os.geteuid() == 0 or limit == resource.RLIM_INFINITY or limit >= ENGINE_PRIORITY:
         return Check("real-time priority", "ok", "as root" if os.geteuid() == 0 else f"up to {limit}")
-    return Check("real-time priority", "warn", f"refused (limit {limit})", _limits_line("rtprio", "95"))
+    return Check("real-time priority", "warn", f"refused (limit {limit})", limits_line("rtprio", "95"))
 
 
 def _memory_lock() -> Check:
     limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
     if os.geteuid() == 0 or limit == resource.RLIM_INFINITY:
         return Check("memory lock", "ok", "unlimited")
-    return Check("memory lock", "warn", f"{limit // 1024} kB", _limits_line("memlock", "unlimited"))
+    return Check("memory lock", "warn", f"{limit // 1024} kB", limits_line("memlock", "unlimited"))
 
 
 def _compiled_code() -> Check:

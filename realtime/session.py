@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from . import priority
 from .backends.base import Backend
 from .backends.select import open_backend
 from .bandwidth import BandwidthDetector
@@ -30,6 +31,22 @@ from .taps import Tap
 
 #: A device that has not called back by then will not.
 _FIRST_AUDIO_SECONDS = 5.0
+
+
+#: A fade takes 10 ms and some blocks; a device that does not play on is not waited for.
+_FADE_OUT_SECONDS = 0.3
+
+#: Settings that only devices opened anew can follow.
+_DEVICE_KEYS = (
+    "backend",
+    "input",
+    "output",
+    "rate_hz",
+    "block_frames",
+    "device_latency",
+    "source",
+    "simulated_rate_hz",
+)
 
 
 class Session:
@@ -92,7 +109,9 @@ class Session:
         """Let audio flow; returns when the first block has been played, and fails when none comes."""
         gc.collect()
         gc.freeze()
+        threads = priority.thread_ids()
         self.engine.start()
+        thread_id = priority.new_thread_id(threads)
         self._started = True
         self.backend.start(self.engine)
         deadline = time.monotonic() + _FIRST_AUDIO_SECONDS
@@ -104,6 +123,12 @@ class Session:
         if self.settings.seconds is not None and self.backend.name != "simulated":
             self._end_s = time.monotonic() + self.settings.seconds
         self._supervisor = Supervisor(self.backend, self.engine)
+        # Only now: the first audio is not kept waiting for it.
+        granted, lines = priority.prepare(
+            thread_id, self.engine.realtime_granted, self.settings.realtime_priority, self.settings.cpu
+        )
+        self.engine.realtime_granted = granted
+        self._notices += lines
 
     @property
     def running(self) -> bool:
@@ -162,7 +187,21 @@ class Session:
         self._follow_guard()
 
     def reload(self, settings: LiveSettings) -> None:
-        """Take over from *settings* what can change while audio runs: bypass, gain, mute, cutoff and guard."""
+        """Take over from *settings* what can change while audio runs: bypass, gain, mute, cutoff, guard and devices.
+
+        Devices are opened anew only where what names them has changed. Raises :class:`FullbandError` where they cannot
+        be had; everything then stays as it was.
+        """
+        before = self.settings
+        if self._supervisor is not None and any(getattr(before, key) != getattr(settings, key) for key in _DEVICE_KEYS):
+            self._fade_out()
+            try:
+                self.backend = self._supervisor.change(lambda: self._open_anew(settings))
+            finally:
+                self._set_engine()
+        if settings.model != before.model:
+            self._notices.append(f"the model stays '{before.model}' until the host is started again")
+            settings = settings.model_copy(update={"model": before.model})
         self.settings = settings
         self._set_engine()
         self.engine.set_guard_ms(settings.guard_ms)
@@ -231,11 +270,30 @@ class Session:
             "settings": self.settings.model_dump(mode="json"),
         }
 
+    def _open_anew(self, settings: LiveSettings) -> Backend:
+        if self.backend.name == "portaudio":
+            from .backends import library
+
+            library.refresh()  # what is asked for may have been plugged in since
+        return open_backend(settings, self._notices.append)
+
+    def _fade_out(self) -> None:
+        """Let what is heard go to silence along a ramp of 10 ms, the device's own buffer included."""
+        if self._supervisor is None or self.lost or not self.backend.active:
+            return
+        self.engine.set_muted(True)
+        deadline = time.monotonic() + _FADE_OUT_SECONDS
+        while not self.engine.faded_out and self.backend.active and time.monotonic() < deadline:
+            time.sleep(0.002)
+        held_ms = self.backend.device_latency_ms[1] or 0.0
+        time.sleep(min(1e-3 * held_ms, max(deadline - time.monotonic(), 0.0)))
+
     def stop(self) -> None:
-        """End the audio. Counters and rings can still be read. May be called twice."""
+        """Fade out and end the audio. Counters and rings can still be read. May be called twice."""
         if self._stopped:
             return
         self._device_latency_ms = self.backend.device_latency_ms
+        self._fade_out()
         self._stopped = True
         self.backend.stop()
         self.engine.stop()

@@ -1,0 +1,110 @@
+"""Privileges are asked for as their givers want it; whatever is refused is one line with its remedy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from realtime import priority
+from tests.servers import poll
+
+_NOBODY = """
+import os, resource
+from realtime import priority
+for limit, value in ((resource.RLIMIT_MEMLOCK, 65536), (resource.RLIMIT_RTPRIO, 0)):
+    resource.setrlimit(limit, (value, value))
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+"""
+
+
+def _as_nobody(code: str) -> str:
+    """What *code* prints as a user without any privilege."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become nobody")
+    env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nowhere/bus"}
+    command = [sys.executable, "-c", _NOBODY + code]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_core_that_does_not_exist_is_named() -> None:
+    line = priority.pin(0, 4_000)
+    assert line is not None
+    assert "core 4000" in line
+
+
+def test_a_thread_is_kept_on_one_core() -> None:
+    done = threading.Event()
+    before = priority.thread_ids()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        thread_id = priority.new_thread_id(before)
+        assert thread_id == thread.native_id
+        core = min(os.sched_getaffinity(0))
+        assert priority.pin(thread_id, core) is None
+        assert os.sched_getaffinity(thread_id) == {core}
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_an_absent_rtkit_is_a_reason_not_a_failure() -> None:
+    code = "from realtime.priority import ask_rtkit; print(ask_rtkit(1))"
+    env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nowhere/bus"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("rtkit cannot be asked")
+
+
+_SERVICE = """
+import resource
+from jeepney import DBusAddress, new_method_return, MessageType, message_bus
+from jeepney.io.blocking import open_dbus_connection
+connection = open_dbus_connection(bus="SESSION")
+connection.send_and_get_reply(message_bus.RequestName("org.freedesktop.RealtimeKit1"))
+print("ready", flush=True)
+while True:
+    message = connection.receive()
+    if message.header.message_type is MessageType.method_call and message.header.fields.get(3) == "MakeThreadRealtime":
+        print(*message.body, flush=True)
+        connection.send(new_method_return(message))
+        break
+"""
+
+
+@pytest.mark.server
+def test_rtkit_is_asked_by_its_own_protocol_on_a_real_bus(tmp_path: Path) -> None:
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("dbus-daemon is not installed")
+    address = f"unix:path={tmp_path / 'bus'}"
+    daemon = subprocess.Popen(["dbus-daemon", "--session", "--nofork", f"--address={address}"])
+    try:
+        poll((tmp_path / "bus").is_socket, "the bus")
+        env = {**os.environ, "DBUS_SESSION_BUS_ADDRESS": address, "DBUS_SYSTEM_BUS_ADDRESS": address}
+        service = subprocess.Popen([sys.executable, "-c", _SERVICE], env=env, stdout=subprocess.PIPE, text=True)
+        assert service.stdout is not None
+        assert service.stdout.readline() == "ready\n"
+        code = (
+            "import resource; from realtime.priority import ask_rtkit\n"
+            "print(ask_rtkit(4711, 12), resource.getrlimit(resource.RLIMIT_RTTIME))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+        assert done.stdout == "None (100000, 200000)\n"
+        assert service.communicate(timeout=30.0)[0] == "4711 12\n"
+    finally:
+        daemon.terminate()
+        daemon.wait(10.0)
+
+
+def test_an_ordinary_user_is_told_what_each_refusal_needs() -> None:
+    said = _as_nobody("print(*priority.prepare(os.getpid(), False, 15, None)[1], sep='\\n')").splitlines()
+    assert len(said) == 2
+    assert said[0].startswith("memory is not locked")
+    assert "memlock unlimited" in said[0]
+    assert said[1].startswith("no real-time priority (rtkit")
+    assert "rtprio 95" in said[1]
