@@ -125,6 +125,9 @@ def evaluate(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; without it one for each core.")] = None,
     json_target: Annotated[str | None, typer.Option("--json", help="Write all as JSON; '-': standard output.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write one page with tables, spectrograms and players; needs no other file.")
+    ] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="Score DIR/reference/NAME.wav against DIR/estimate/NAME.wav, any system's.")
     ] = None,
@@ -192,4 +195,9 @@ def evaluate(
     if markdown is not None:
         tables = [*_tables(result, facts, marks, wide=True), content.peers_table(result, plan.systems[0].name)]
         _write(markdown, "\n".join(as_markdown(table) for table in tables))
+    if html is not None:
+        from .report.page import render
+
+        _write(html, render(result, plan, facts, marks))
+        report.say(f"page: {html}")
     report.finish(_as_json(result, plan, facts, marks))

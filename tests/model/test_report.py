@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
+from model.data.corpus import find_clips
+from model.metrics.evaluation import Plan, evaluate
+from model.metrics.systems import System
+from model.report.marks import judge
+from model.report.page import render
 from model.report.plots import plot_losses, read_log, spectrogram_png
 from realtime.errors import FullbandError
+
+from .speech import write_corpus
 
 
 def write_log(folder: Path, lines: int, *, torn: bool = False) -> Path:
@@ -50,3 +60,20 @@ def test_a_tone_is_a_line_at_its_frequency() -> None:
     assert picture.shape == (200, 100)
     assert np.argmax(picture.mean(axis=1)) == pytest.approx(100, abs=2)
     assert spectrogram_png(tone[:10])
+
+
+def test_the_page_holds_sounds_pictures_tables_and_failures_and_needs_no_other_file(tmp_path: Path) -> None:
+    clips = find_clips(write_corpus(tmp_path / "voices", speakers=1), "test")
+    plan = Plan(
+        clips, [System("sinc")], rates_hz=[16_000], baselines=["oracle"], filters="few", codecs=False, visqol=False
+    )
+    result = evaluate(plan)
+    page = render(result, plan, [], [judge(result, [], "sinc")])
+    # One example for each of two clips, each with input, one system and original.
+    assert page.count("data:audio/flac;base64,") == page.count("data:image/png;base64,") == 3 * len(clips)
+    encoded = page.split("data:audio/flac;base64,")[1].split('"')[0]
+    samples, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(encoded)))
+    assert rate_hz == 48_000 and len(samples) == 48_000
+    assert "AP-BWE *" in page and "Published elsewhere" in page
+    assert "LSD, 16 kHz, all" in page.split("Where it fails</h2>")[1]  # the low band alone misses this mark
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
