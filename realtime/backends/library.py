@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,11 +58,26 @@ def _library_path() -> Path:
     return next(Path(line.split(maxsplit=5)[5]) for line in maps if "libportaudio.so" in line)
 
 
+def schedule_in_real_time(stream: Any) -> bool:
+    """Let PortAudio run the callback of an ALSA stream, not yet started, in real time; false where that is not to be.
+
+    It locks memory for it, too, and is therefore not asked where a limit would refuse either.
+    """
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_RTPRIO, resource.RLIMIT_MEMLOCK)]
+    allowed = limits[0] != 0 and limits[1] == resource.RLIM_INFINITY
+    if os.geteuid() != 0 and not allowed:
+        return False
+    enable = getattr(ctypes.CDLL(str(_library_path())), "PaAlsa_EnableRealtimeScheduling", None)
+    if enable is None:
+        return False
+    pointer = int(import_sounddevice()._ffi.cast("uintptr_t", stream._ptr))
+    enable(ctypes.c_void_p(pointer), ctypes.c_int(1))
+    return True
+
+
 def silence() -> None:
     """Keep ALSA from writing on the terminal: each failure is an error already, and has its line."""
     # It is where the console draws. What is called instead takes the same arguments, and does nothing with them.
-    import ctypes
-
     try:
         alsa = ctypes.CDLL("libasound.so.2")
     except OSError:

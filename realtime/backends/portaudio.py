@@ -136,6 +136,8 @@ class PortAudio:
         for settings in wanted:
             self._streams.append(self._open(address=callbacks[names[settings["kind"]]], user=user, **settings))
         for opened in self._streams:
+            if self.capture_device.hostapi == "ALSA":
+                library.schedule_in_real_time(opened)
             try:
                 opened.start()
             except self._sounddevice.PortAudioError as error:
