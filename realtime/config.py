@@ -25,6 +25,7 @@ class LiveSettings(BaseModel):
     input: str | None = None
     output: str | None = None
     model: str = "default"
+    fallback_model: str | None = None
     rate_hz: int | None = Field(None, ge=8_000, le=96_000)
     block_frames: int | None = Field(None, ge=16, le=4_096)
     guard_ms: float = Field(2.0, ge=GUARD_RANGE_MS[0], le=GUARD_RANGE_MS[1])

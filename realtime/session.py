@@ -24,6 +24,7 @@ from .engine import Engine, EngineSettings
 from .errors import FullbandError, in_range
 from .guard import GUARD_RANGE_MS, GuardControl, GuardKeeper
 from .latency import LatencyBudget
+from .overload import OverloadControl
 from .paths import find_model
 from .statistics import Statistics
 from .supervisor import Supervisor
@@ -61,12 +62,14 @@ class Session:
         self.settings = settings
         self._notices: list[str] = []
         model = find_model(settings.model)
+        fallback = find_model(settings.fallback_model) if settings.fallback_model else None
         self.backend = backend if backend is not None else open_backend(settings, self._notices.append)
         engine_settings = EngineSettings(
             model,
             guard_ms=settings.guard_ms,
             cutoff_hz=settings.cutoff_hz,
             realtime_priority=settings.realtime_priority,
+            fallback_model=fallback if fallback != model else None,
         )
         try:
             self.engine = Engine(self.backend.stream, engine_settings)
@@ -77,6 +80,8 @@ class Session:
         self._heard = Tap(self.engine.low)
         self._detector: BandwidthDetector | None = None
         self._guard: GuardControl | None = None
+        self._overload = self._watch_overload()
+        self._step_downs = 0
         self._guard_changes = 0
         self._follow_settings()
         self._supervisor: Supervisor | None = None
@@ -90,6 +95,18 @@ class Session:
         self.engine.set_enabled(not self.settings.bypass)
         self.engine.set_gain_db(self.settings.gain_db)
         self.engine.set_muted(self.settings.muted)
+
+    def _watch_overload(self) -> OverloadControl:
+        """Steps down from the model to the fallback to the low band alone."""
+        engine, tally = self.engine, self.engine.tally.record
+        model, fallback = engine.models.path, engine.settings.fallback_model
+        paths = [path for path in (model, fallback if fallback != model else None) if path is not None]
+        names = [path.stem for path in paths] + ["the low band alone"]
+        return OverloadControl(
+            names,
+            lambda: (int(tally["hops"]), int(tally["deadline_misses"])),
+            lambda index: engine.switch_model(paths[index] if index < len(paths) else None),
+        )
 
     def _follow_settings(self) -> None:
         """What looks after the engine, as the settings in effect want it."""
@@ -157,8 +174,11 @@ class Session:
                 self.engine.set_cutoff_hz(min(self._detector.push(heard[0]), nyquist_hz))
             if self.lost:
                 self.engine.take_least_margin()  # without devices margins say nothing
+                self._overload.pause()
             elif self._guard is not None and (change := self._guard.poll(now_s)) is not None:
                 self._notices.append(f"guard {change.guard_ms:.1f} ms: {change.reason}")
+            if not self.lost and (line := self._overload.poll(now_s)) is not None:
+                self._notices.append(line)
         notices, self._notices = self._notices, []
         return notices
 
@@ -180,6 +200,13 @@ class Session:
         self._change(muted=muted)
         self.engine.set_muted(muted)
 
+    def set_model(self, name: str) -> None:
+        """Have another model by its name or path, or 'none', while audio runs; see :meth:`Engine.switch_model`."""
+        self.engine.switch_model(find_model(name))
+        self._change(model=name)
+        self._step_downs += self._overload.step_downs
+        self._overload = self._watch_overload()
+
     def set_guard_ms(self, guard_ms: float) -> None:
         """Hold another guard, by a crossfade; where it adapts, this is from now on the least."""
         self._change(guard_ms=in_range("guard_ms", guard_ms, GUARD_RANGE_MS))
@@ -187,21 +214,24 @@ class Session:
         self._follow_guard()
 
     def reload(self, settings: LiveSettings) -> None:
-        """Take over from *settings* what can change while audio runs: bypass, gain, mute, cutoff, guard and devices.
+        """Take over from *settings* what can change while audio runs.
 
-        Devices are opened anew only where what names them has changed. Raises :class:`FullbandError` where they cannot
-        be had; everything then stays as it was.
+        That is the model, bypass, gain, mute, cutoff, guard and devices. Devices are opened anew only where what names
+        them has changed. Raises :class:`FullbandError` where something cannot be had; everything then stays as it was.
         """
         before = self.settings
+        if settings.model != before.model:
+            self.set_model(settings.model)
         if self._supervisor is not None and any(getattr(before, key) != getattr(settings, key) for key in _DEVICE_KEYS):
             self._fade_out()
             try:
                 self.backend = self._supervisor.change(lambda: self._open_anew(settings))
+            except FullbandError:
+                if settings.model != before.model:
+                    self.set_model(before.model)
+                raise
             finally:
                 self._set_engine()
-        if settings.model != before.model:
-            self._notices.append(f"the model stays '{before.model}' until the host is started again")
-            settings = settings.model_copy(update={"model": before.model})
         self.settings = settings
         self._set_engine()
         self.engine.set_guard_ms(settings.guard_ms)
@@ -235,6 +265,7 @@ class Session:
             device_xruns=self.device_xruns,
             device_losses=self._supervisor.losses if self._supervisor else 0,
             guard_changes=self.guard_changes,
+            step_downs=self._step_downs + self._overload.step_downs,
         )
 
     def figures(self) -> dict[str, Any]:

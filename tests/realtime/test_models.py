@@ -37,8 +37,8 @@ def test_a_switch_is_a_crossfade_and_then_exactly_the_new_model(doubling: Path, 
     np.testing.assert_allclose(after[late], 3 * x[2 * PIECE + late - delay], atol=1e-5)
     assert statistics.deadline_misses == statistics.dropouts == 0
     assert statistics.dull_seconds < 0.01
-    # The tail of a full-scale tone is no smoother than this; a cut would be thirty times as much.
-    assert bend(np.concatenate([before, after])[4_000:]) < 12 * bend(x)
+    # The tail of such a low tone is no smoother than this; a cut would be a hundred times as much.
+    assert bend(np.concatenate([before, after])[4_000:]) < 16 * bend(x)
 
 
 def test_switches_to_none_and_to_the_other_mode_leave_the_low_band_alone(doubling: Path, identity: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_slower_model_gets_the_delay_that_it_needs(doubling: Path, tmp_path: P
         assert engine.latency.network_ms == 8.0
     end = np.arange(7 * PIECE, 8 * PIECE)
     np.testing.assert_allclose(np.concatenate(heard)[end], 2 * x[end - short], atol=1e-5)
-    assert bend(np.concatenate(heard)[4_000:]) < 12 * bend(x)
+    assert bend(np.concatenate(heard)[4_000:]) < 16 * bend(x)
 
 
 def test_a_file_that_breaks_the_contract_leaves_the_old_model_running(doubling: Path, tmp_path: Path) -> None:
@@ -105,4 +105,4 @@ def test_models_are_switched_under_a_running_device_and_the_old_ones_freed(
             time.sleep(0.05)
         device.stop()
         heard = device.played[0].copy()
-    assert bend(heard[4_000:]) < 12 * bend(x[0])
+    assert bend(heard[4_000:]) < 16 * bend(x[0])

@@ -47,6 +47,23 @@ def test_a_session_plays_its_source_and_ends(doubling: Path) -> None:
     assert np.abs(device.played[0, -4_800:]).max() == pytest.approx(0.6, abs=0.02)
 
 
+def test_another_model_is_heard_and_one_that_is_not_there_changes_nothing(doubling: Path, identity: Path) -> None:
+    device = SimulatedDevice(_tone(60.0), 48_000)
+    with Session(_settings(doubling), device) as session:
+        session.start()
+        session.set_model(str(identity))
+        time.sleep(0.2)
+        heard = device.played[0, -2_400:].copy()
+        with pytest.raises(FullbandError, match="no model named 'defualt'"):
+            session.reload(session.settings.model_copy(update={"model": "defualt"}))
+        assert session.settings.model == str(identity)
+        session.reload(session.settings.model_copy(update={"model": str(doubling)}))
+        time.sleep(0.2)
+        assert session.poll() == []
+    assert np.abs(heard).max() == pytest.approx(0.3, abs=0.01)
+    assert np.abs(device.played[0, -2_400:]).max() == pytest.approx(0.6, abs=0.02)
+
+
 def test_bypass_holds_and_is_told(doubling: Path) -> None:
     device = SimulatedDevice(_tone(60.0), 48_000)
     with Session(_settings(doubling), device) as session:
