@@ -55,8 +55,8 @@ class Row:
     band_hz: float | None
     streams: int
     right: float
-    median_s: float
-    p90_s: float
+    median_s: float | None
+    p90_s: float | None
     never: int
     wrong_first: int
     flips_per_minute: float
@@ -190,15 +190,27 @@ def measure_case(case: Case, streams: list[_Stream]) -> Row:
             times.append(stream.speech_s[found[0]])
             flips += int(np.count_nonzero(np.diff(after)))
             seconds += len(after) * _POLL_SAMPLES / RATE_HZ
-    median_s, p90_s = np.percentile(times, [50, 90]) if times else (np.inf, np.inf)
+    median_s, p90_s = (float(t) for t in np.percentile(times, [50, 90])) if times else (None, None)
     return Row(
         case=case.name,
         band_hz=case.band_hz,
         streams=len(streams),
         right=float(np.mean(np.concatenate(rights))),
-        median_s=float(median_s),
-        p90_s=float(p90_s),
+        median_s=median_s,
+        p90_s=p90_s,
         never=len(streams) - len(times),
         wrong_first=wrong_first,
         flips_per_minute=60.0 * flips / max(seconds, 1.0),
     )
+
+
+def run(data: Path, only: list[str], most_streams: int, tell: Callable[[str], None]) -> list[Row]:
+    """All cases whose name has one of *only* in it (empty: all), over streams spread evenly over the recordings."""
+    chosen = [case for case in cases() if not only or any(part in case.name for part in only)]
+    streams = _streams(data) if chosen else []
+    streams = streams[:: max(len(streams) // most_streams, 1)][:most_streams]
+    rows = []
+    for number, case in enumerate(chosen, 1):
+        tell(f"{number}/{len(chosen)} {case.name}")
+        rows.append(measure_case(case, streams))
+    return rows

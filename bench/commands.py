@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -115,3 +116,30 @@ def soak(
     from .fault_commands import soak_run
 
     soak_run(Report(json_target), model, minutes, seed)
+
+
+@bench.command()
+def bandwidth(
+    data: Annotated[Path, typer.Option("--data", help="A folder of recordings with a manifest.csv.")],
+    only: Annotated[list[str] | None, typer.Option("--case", help="Only cases whose name has this in it.")] = None,
+    streams: Annotated[int, typer.Option(min=1, help="Streams for each case, of some 17 s.")] = 8,
+    json_target: _Json = None,
+) -> None:
+    """How surely and how soon the end of a voice's band is found, by filter and codec."""
+    from . import bandwidth as bandwidth_bench
+
+    report = Report(json_target)
+    headings = ("case", "right", "median s", "p90 s", "never", "wrong first", "flips/min")
+    table = Table(*headings, box=box.SIMPLE, padding=(0, 1, 0, 0))
+    with report.console.status("") as status:
+        rows = bandwidth_bench.run(data, only or [], streams, status.update)
+    if not rows:
+        raise FullbandError(f"no case has '{(only or [''])[0]}' in its name", exit_status=2)
+    for row in rows:
+        times = (f"{row.median_s:.2f}", f"{row.p90_s:.2f}") if row.median_s is not None else ("–", "–")
+        counts = (str(row.never), str(row.wrong_first), f"{row.flips_per_minute:.2f}")
+        table.add_row(row.case, f"{100 * row.right:.1f} %", *times, *counts)
+    if json_target != "-":
+        report.console.print(table)
+        report.say("seconds are those of speech; right: within 7 % after a second of it, or full where it is full")
+    report.finish({"machine": machine(), "rows": [asdict(row) for row in rows]})
