@@ -120,6 +120,11 @@ def export(
         f"{cost.network_mmac_per_s:.0f} MMAC/s for the network and {cost.signal_mmac_per_s:.0f} for transforms, "
         f"{cost.hop_ms_p50:.3f} ms a hop (p99 {cost.hop_ms_p99:.3f})"
     )
+    for part in cost.parts:
+        console.print(
+            f"  {part.name:<22} {part.parameters:>8} parameters {part.mmac_per_s:6.1f} MMAC/s "
+            f"{part.hop_ms:.3f} ms a hop"
+        )
 
 
 app.command()(evaluate)

@@ -66,6 +66,10 @@ def test_cost_counts_every_weight_once(network: Core, exported: Path) -> None:
     assert cost.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert cost.network_mmac_per_s == pytest.approx(cost.parameters * network.framing.hops_per_second / 1e6)
     assert 0.0 < cost.hop_ms_p50 <= cost.hop_ms_p99
+    assert sum(part.parameters for part in cost.parts) == cost.parameters
+    whole = cost.network_mmac_per_s + cost.signal_mmac_per_s
+    assert sum(part.mmac_per_s for part in cost.parts) == pytest.approx(whole)
+    assert all(part.hop_ms > 0.0 for part in cost.parts)
 
 
 def test_stream_result_lines_up_with_the_network_for_any_length(network: Core, exported: Path) -> None:
