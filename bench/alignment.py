@@ -41,16 +41,14 @@ _SLIP = 0.75
 
 @dataclass(frozen=True)
 class Alignment:
-    """*delays* [k] in time, *offsets* [k] in index, both in samples, around *places* [k] of what was heard.
+    """*delays* [k] in samples around *places* [k] of what was heard, where it was a copy of what was said.
 
-    The two differ where microphone and speaker have two clocks. There is an entry wherever it was a copy.
     *lost* and *repeated* are samples by which the delay jumped down and up; *unheard* are samples of the voice that
     should have been heard at the delay around them and were not.
     """
 
     places: NDArray[np.int64]
     delays: NDArray[np.float64]
-    offsets: NDArray[np.float64]
     lost: int
     repeated: int
     unheard: int
@@ -61,14 +59,19 @@ class Alignment:
         return float(np.median(self.delays[inside])) * 1000.0 / RATE_HZ if inside.any() else float("nan")
 
     def at(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The whole offset at each of *samples*, that of the nearest piece."""
+        """The whole delay at each of *samples*, that of the nearest piece."""
         nearest = np.searchsorted(0.5 * (self.places[1:] + self.places[:-1]), samples)
-        return np.round(self.offsets).astype(np.int64)[nearest]
+        return np.round(self.delays).astype(np.int64)[nearest]
 
     def changes(self) -> NDArray[np.int64]:
         """Samples, in pairs, between which the delay jumped."""
         jumped = np.flatnonzero(np.abs(np.diff(self.delays)) > _SLIP)
         return np.stack([self.places[jumped], self.places[jumped + 1]], axis=1)
+
+
+def on_clock(said: NDArray[np.floating[Any]], ppm: float) -> NDArray[np.float64]:
+    """*said* [n] as one hears it whose clock is slower by *ppm*. Linear: good to -60 dB in the band looked at here."""
+    return np.interp(np.arange(len(said)) * (1.0 + 1e-6 * ppm), np.arange(len(said)), said)
 
 
 def _band(x: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -113,13 +116,13 @@ def align(
     heard: NDArray[np.floating[Any]],
     said: NDArray[np.floating[Any]],
     expected: int,
-    said_ppm: float | None = None,
+    steered: bool = False,
     step: int = _STEP,
 ) -> Alignment:
     """Lay *heard* [n] against *said* [m], both at 48 kHz, which should be *expected* samples earlier.
 
-    With *said_ppm* there were two clocks, what was said went by so much faster, and the delay is steered. A piece is
-    taken at every *step* samples.
+    *steered*: there are two clocks, so that the delay need not be a whole number; lay *said* on the clock of the
+    speaker first (:func:`on_clock`). A piece is taken at every *step* samples.
     """
     heard_band, said_band = _band(heard), _band(said)
     loud = 10.0 ** (_FAINT_DB / 20.0) * np.sqrt(np.mean(said_band**2))
@@ -136,16 +139,14 @@ def align(
             places.append(start + _PIECE // 2)
             offsets.append(expected + _SEARCH - offset)
     if not places:
-        return Alignment(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), 0, 0, len(heard))
-    where, found = np.array(places), np.array(offsets)
-    delays = where - (where - found) / (1.0 + 1e-6 * (said_ppm or 0.0))
+        return Alignment(np.zeros(0, np.int64), np.zeros(0), 0, 0, len(heard))
+    delays = np.array(offsets)
     # On one clock it is a whole number; a piece that lies across a change has something between.
-    steps = np.diff(np.round(delays) if said_ppm is None else delays)
+    steps = np.diff(delays if steered else np.round(delays))
     steps = np.where(np.abs(steps) > _SLIP, steps, 0.0)
     alignment = Alignment(
-        where,
+        np.array(places),
         delays,
-        found,
         lost=round(-float(steps[steps < 0].sum())),
         repeated=round(float(steps[steps > 0].sum())),
         unheard=0,

@@ -27,8 +27,23 @@ def _model(name: str) -> Path:
 
 
 def _table(rows: list[trial.Row]) -> Table:
-    headings = ("fault", "clicks", "jump", "limit", "lost", "again", "unheard", "dull s", "latency ms", "xruns", "")
-    table = Table(*headings, box=box.SIMPLE, padding=(0, 1, 0, 0))
+    headings = (
+        "fault",
+        "clicks",
+        "jump",
+        "limit",
+        "lost",
+        "again",
+        "unheard",
+        "dull s",
+        "before",
+        "after",
+        "xruns",
+        "",
+    )
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for heading in headings:
+        table.add_column(heading, no_wrap=bool(heading))
     for row in rows:
         table.add_row(
             row.fault,
@@ -39,7 +54,8 @@ def _table(rows: list[trial.Row]) -> Table:
             str(row.repeated),
             str(row.unheard),
             f"{row.dull_seconds:.2f}",
-            f"{row.latency_before_ms:.2f} {row.latency_after_ms:.2f}",
+            f"{row.latency_before_ms:.2f}",
+            f"{row.latency_after_ms:.2f}",
             f"{row.xruns}/{row.floor_xruns}" if row.real_time else str(row.xruns),
             "holds" if row.holds else ", ".join(row.problems),
         )
@@ -52,9 +68,9 @@ def fault_table(report: Report, model: str, guard_ms: float, block_frames: int, 
     with report.console.status("") as status:
         rows = trial.run(path, guard_ms, block_frames, quick=quick, progress=status.update)
     if report.json_target != "-":
-        report.console.print(_table(rows))
+        report.console.print(_table(rows), width=100)
         report.say("jump: the largest between two samples above 6 kHz, against the limit that a legal fade sets there;")
-        report.say("lost, again, unheard: samples at 48 kHz, found in what was heard; latency: before and after;")
+        report.say("lost, twice, unheard: samples found in what was heard; dull: seconds; before, after: latency, ms;")
         report.say("xruns: times the device itself was kept waiting, in real time beside a thread that only sleeps.")
     settings: dict[str, Any] = {
         "model": model, "block_frames": block_frames, "guard_ms": guard_ms, "quick": quick

@@ -50,11 +50,11 @@ class Fault:
 
 
 def _engine_stall(ms: int) -> Fault:
-    return Fault(f"engine thread stalls {ms} ms", network=lambda network: network.stall(ms / 1000.0, AT_S))
+    return Fault(f"engine stall {ms} ms", network=lambda network: network.stall(ms / 1000.0, AT_S))
 
 
 def _device_stall(ms: int) -> Fault:
-    return Fault(f"device thread stalls {ms} ms", device=lambda device: device.stall(ms / 1000.0, AT_S))
+    return Fault(f"device stall {ms} ms", device=lambda device: device.stall(ms / 1000.0, AT_S))
 
 
 def _drift(ppm: float) -> Fault:
@@ -65,9 +65,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("none"),
     *(_engine_stall(ms) for ms in (5, 20, 100)),
     *(_device_stall(ms) for ms in (5, 20, 100)),
-    Fault("NaN from the model", network=lambda network: network.poison(1, AT_S)),
-    Fault("NaN for 50 hops", network=lambda network: network.poison(50, AT_S)),
-    Fault("slow model", network=lambda network: network.slow_down(_SLOW_BY_S, AT_S, AT_S + _SLOW_S)),
+    Fault("NaN model, 1 hop", network=lambda network: network.poison(1, AT_S)),
+    Fault("NaN model, 50 hops", network=lambda network: network.poison(50, AT_S)),
+    Fault("slow model, 1 s", network=lambda network: network.slow_down(_SLOW_BY_S, AT_S, AT_S + _SLOW_S)),
     _drift(300.0),
     _drift(-300.0),
     Fault(
@@ -80,6 +80,6 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("CPU hog", load="cpu_hog"),
     Fault("GIL hog", load="gil_loop"),
-    Fault("GIL held by C calls", load="gil_call"),
+    Fault("GIL hog, C calls", load="gil_call"),
     Fault("gc storm", load="gc_storm"),
 )

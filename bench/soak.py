@@ -253,19 +253,20 @@ class _Judge:
         first = max(first, 0)
         count = last - first
         heard = self._device.heard(first, last)[0]
-        # On two clocks the voice has come this much further by now.
-        begin = first + round(first * 1e-6 * self._ppm)
-        index = np.arange(begin, begin + count) % len(self._voice)
-        alignment = align(heard, self._voice[index], self._expected(), self._ppm, step=4096)
+        # Where the microphone's clock, and so the voice, was when the speaker's was at each of these samples.
+        index = (first + np.arange(count)) * (1.0 + 1e-6 * self._ppm) % len(self._voice)
+        around = np.arange(len(self._voice) + 1)
+        said = np.interp(index, around, np.append(self._voice, self._voice[0]))
+        alignment = align(heard, said, self._expected(), steered=True, step=4096)
         if not len(alignment.places):
             return None, 0.0, ()
         samples = np.arange(count)
-        along = self._limit[(begin + samples - alignment.at(samples)) % len(self._limit)]
+        along = self._limit[(index - alignment.at(samples)).astype(np.int64) % len(self._limit)]
         if len(alignment.changes()):
             # One signal ends at one delay while the other begins at another.
             along = np.full(count, 2.0 * along.max())
         clicks = find_clicks(heard, along)
-        delay = float(np.median(alignment.delays)) + first - begin / (1.0 + 1e-6 * self._ppm)
+        delay = float(np.median(alignment.delays))
         return 1000.0 * delay / RATE_HZ, clicks.excess, tuple(first / RATE_HZ + place for place in clicks.places_s)
 
 

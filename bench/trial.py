@@ -20,7 +20,7 @@ from realtime.backends.simulated import SimulatedDevice
 from realtime.engine import Engine, EngineSettings
 from realtime.statistics import Statistics
 
-from .alignment import Alignment, align
+from .alignment import Alignment, align, on_clock
 from .clicks import RATE_HZ, Clicks, find_clicks, thresholds
 from .faults import AT_S, FAULTS, Fault
 from .injection import PROBE_GAIN, injected
@@ -177,17 +177,18 @@ def _problems(row: Row, fault: Fault) -> tuple[str, ...]:
 
 def judge(fault: Fault, runs: list[tuple[Heard, bool]], reference: Heard | None) -> Row:
     """What *runs* (and whether the probe was used in each) tell of *fault*; *reference* is without it."""
-    voice = _voice(fault.seconds)
+    ppm = fault.capture_ppm or 0.0
+    voice = on_clock(_voice(fault.seconds), ppm)
     worst: Clicks | None = None
     clicks = lost = repeated = unheard = 0
     alignments = []
     for heard, probe in runs:
-        alignment = align(heard.samples, voice, heard.delay, fault.capture_ppm)
+        alignment = align(heard.samples, voice, heard.delay, fault.capture_ppm is not None)
         alignments.append(alignment)
         if not len(alignment.places):
             continue
         if probe:
-            limit = _limit(alignment, _probe_limit(fault.seconds), len(heard.samples))
+            limit = _limit(alignment, on_clock(_probe_limit(fault.seconds), ppm), len(heard.samples))
             found = find_clicks(heard.samples, limit)
         elif reference is not None:
             found = _against_reference(heard, alignment, fault, reference)

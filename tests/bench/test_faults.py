@@ -17,16 +17,22 @@ BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
 @pytest.mark.parametrize(
-    "name", ["none", "engine thread stalls 20 ms", "device thread stalls 20 ms", "NaN for 50 hops", "slow model"]
+    "name", ["none", "engine stall 20 ms", "device stall 20 ms", "NaN model, 50 hops", "slow model, 1 s"]
 )
 def test_a_fault_is_heard_as_dull_at_worst(name: str) -> None:
     (row,) = trial.run(MODEL, quick=True, faults=(BY_NAME[name],))
     assert row.problems == ()
-    assert (row.dull_seconds > 0.0) == (name not in ("none", "device thread stalls 20 ms"))
+    assert (row.dull_seconds > 0.0) == (name not in ("none", "device stall 20 ms"))
+
+
+@pytest.mark.parametrize("ppm", ["drift +300 ppm", "drift -300 ppm"])
+def test_drift_loses_and_repeats_nothing(ppm: str) -> None:
+    (row,) = trial.run(MODEL, quick=True, faults=(BY_NAME[ppm],))
+    assert row.problems == ()
 
 
 def test_a_run_with_a_fault_is_repeatable() -> None:
-    fault = replace(BY_NAME["slow model"], seconds=3.0)
+    fault = replace(BY_NAME["slow model, 1 s"], seconds=3.0)
     first, second = (trial.play(fault, MODEL, 2.0, 128, probe=True) for _ in range(2))
     np.testing.assert_array_equal(first.samples, second.samples)
 
