@@ -68,7 +68,8 @@ def fault_table(report: Report, model: str, guard_ms: float, block_frames: int, 
     with report.console.status("") as status:
         rows = trial.run(path, guard_ms, block_frames, quick=quick, progress=status.update)
     if report.json_target != "-":
-        report.console.print(_table(rows), width=100)
+        report.console.width = max(report.console.width, 100)
+        report.console.print(_table(rows))
         report.say("jump: the largest between two samples above 6 kHz, against the limit that a legal fade sets there;")
         report.say("lost, twice, unheard: samples found in what was heard; dull: seconds; before, after: latency, ms;")
         report.say("xruns: times the device itself was kept waiting, in real time beside a thread that only sleeps.")
