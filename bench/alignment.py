@@ -153,6 +153,8 @@ def align(
     # On one clock it is a whole number; a piece that lies across a change has something between.
     steps = np.diff(_without_strays(delays) if steered else np.round(delays))
     steps = np.where(np.abs(steps) > _SLIP, steps, 0.0)
+    if steered:  # until the loop is closed the drift itself moves the delay
+        steps[np.array(places[1:]) < RATE_HZ] = 0.0
     alignment = Alignment(
         np.array(places),
         delays,
