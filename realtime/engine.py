@@ -30,7 +30,7 @@ from .native.resampler import Resampler
 from .native.ring import RING_SAMPLES, Ring
 from .native.system import NativeThread, Semaphore
 from .native.tally import Tally
-from .native.worker import Worker, serve_at, worker_thread
+from .native.worker import DENORMALS_FLUSHED, Worker, serve_at, worker_thread
 from .onnx.contract import RATE_HZ
 from .onnx.session import SessionOptions
 from .statistics import Statistics, collect
@@ -389,6 +389,12 @@ class Engine:
         self.capture["semaphore"] = self.semaphore.address
         self._thread = NativeThread(worker_thread.address, self.worker.address, self.settings.realtime_priority)
         self.realtime_granted = self._thread.realtime
+
+    @property
+    def denormals_flushed(self) -> bool | None:
+        """What the engine thread found when it began and computed with a denormal number; None before."""
+        found = int(self.worker.record["denormals"])
+        return found == DENORMALS_FLUSHED if found else None
 
     def run_hops(self) -> None:
         """Without a thread: run the hops that are complete, here and now."""
