@@ -33,7 +33,7 @@ def _table(rows: list[trial.Row]) -> Table:
         "jump",
         "limit",
         "lost",
-        "again",
+        "twice",
         "unheard",
         "dull s",
         "before",
@@ -43,7 +43,7 @@ def _table(rows: list[trial.Row]) -> Table:
     )
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     for heading in headings:
-        table.add_column(heading, no_wrap=bool(heading))
+        table.add_column(heading, no_wrap=bool(heading), min_width=0 if heading else 5)
     for row in rows:
         table.add_row(
             row.fault,
@@ -71,7 +71,7 @@ def fault_table(report: Report, model: str, guard_ms: float, block_frames: int, 
         report.console.width = max(report.console.width, 100)
         report.console.print(_table(rows))
         report.say("jump: the largest between two samples above 6 kHz, against the limit that a legal fade sets there;")
-        report.say("lost, twice, unheard: samples found in what was heard; dull: seconds; before, after: latency, ms;")
+        report.say("lost, twice, gone: samples found in what was heard; dull: seconds; from, to: latency in ms;")
         report.say("xruns: times the device itself was kept waiting, in real time beside a thread that only sleeps.")
     settings: dict[str, Any] = {
         "model": model, "block_frames": block_frames, "guard_ms": guard_ms, "quick": quick
