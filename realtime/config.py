@@ -44,6 +44,7 @@ class LiveSettings(BaseModel):
     plot: Path | None = None
     force: bool = False
     name: str | None = None
+    metrics_port: int | None = Field(None, ge=0, le=65_535)
 
 
 def preset_names() -> list[str]:

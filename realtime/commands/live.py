@@ -175,6 +175,8 @@ def run(
             )
             write = writer.write
         desk = stack.enter_context(Desk(session, name=settings.name, load_settings=load_settings))
+        if settings.metrics_port is not None:
+            desk.serve_metrics(settings.metrics_port)
         for line in desk.notices:
             report.say(line)
         listener = _Listener(Tap(engine.low), Tap(engine.mix), write)
@@ -236,6 +238,9 @@ def live(
     plot: Annotated[Path | None, typer.Option(help="Write a PNG with the spectrograms before and after.")] = None,
     force: Annotated[bool | None, typer.Option("--force/--no-force", help="Overwrite files that exist.")] = None,
     name: Annotated[str | None, typer.Option(help="How 'fullband ctl --to' calls this host.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Serve figures for Prometheus on this loopback port.")
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Do not draw.")] = False,
     json_target: Annotated[
         str | None, typer.Option("--json", help="Write figures as JSON; '-': standard output.")
@@ -251,6 +256,7 @@ def live(
         "input": input, "output": output, "backend": backend, "model": model, "rate_hz": rate_hz,
         "block_frames": block_frames, "guard_ms": guard_ms, "cutoff_hz": cutoff_hz, "bypass": bypass,
         "seconds": seconds, "source": source, "record": record, "plot": plot, "force": force, "name": name,
+        "metrics_port": metrics_port,
     }  # fmt: skip
     given = {key: value for key, value in given.items() if value is not None}
     settings = load_live_settings(preset, given)

@@ -14,6 +14,7 @@ from .server import DEFAULT_NAME, ControlServer
 
 if TYPE_CHECKING:
     from ..config import LiveSettings
+    from ..metrics import Metrics
     from ..session import Session
     from ..statistics import Statistics
 
@@ -32,6 +33,7 @@ class Desk:
         self._commands = Commands(session, load_settings)
         self._cleanup = ExitStack()
         self._server: ControlServer | None = None
+        self._metrics: Metrics | None = None
         self.notices: list[str] = []
         #: From when on counters are to be shown; None: from the start.
         self.since: Statistics | None = None
@@ -45,6 +47,13 @@ class Desk:
         self._commands.name = self._server.name
         if self._server.name not in (name, DEFAULT_NAME):
             self.notices.append(f"another host is running: this one is 'fullband ctl --to {self._server.name}'")
+
+    def serve_metrics(self, port: int) -> None:
+        """Figures for Prometheus on a loopback *port*."""
+        from ..metrics import Metrics
+
+        self._metrics = self._cleanup.enter_context(Metrics(port, self._session.statistics()))
+        self.notices.append(f"figures: http://127.0.0.1:{self._metrics.port}/metrics")
 
     @property
     def stopping(self) -> bool:
@@ -66,6 +75,8 @@ class Desk:
 
     def serve(self, seconds: float) -> None:
         """Wait for *seconds*, doing what the socket asks for meanwhile."""
+        if self._metrics is not None:
+            self._metrics.update(self._session.statistics())
         if self._server is not None:
             self._server.serve(seconds)
         else:
