@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .engine import ENGINE_PRIORITY, GAIN_RANGE_DB
+from .engine import ENGINE_PRIORITY, GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 from .errors import FullbandError, nearest
 from .guard import GUARD_RANGE_MS
 from .paths import CONFIGS
@@ -34,6 +34,8 @@ class LiveSettings(BaseModel):
     bypass: bool = False
     muted: bool = False
     gain_db: float = Field(0.0, ge=GAIN_RANGE_DB[0], le=GAIN_RANGE_DB[1])
+    high_level_db: float = Field(0.0, ge=HIGH_LEVEL_RANGE_DB[0], le=HIGH_LEVEL_RANGE_DB[1])
+    high_tilt_db: float = Field(0.0, ge=HIGH_TILT_RANGE_DB[0], le=HIGH_TILT_RANGE_DB[1])
     seconds: float | None = Field(None, ge=0.0)
     device_latency: Literal["low", "high"] | float = "low"
     realtime_priority: int = Field(ENGINE_PRIORITY, ge=0, le=98)

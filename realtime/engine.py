@@ -42,6 +42,10 @@ _LONGEST_WAIT_BLOCKS = 4
 #: What the output gain can be set to. Louder than this is a mistake.
 GAIN_RANGE_DB = (-60.0, 24.0)
 
+#: The high band's own level, in dB, and its tilt, in dB for every octave above the cutoff.
+HIGH_LEVEL_RANGE_DB = (-24.0, 12.0)
+HIGH_TILT_RANGE_DB = (-12.0, 12.0)
+
 #: What comes from a device that is back begins along a ramp of this length.
 _FADE_IN_SECONDS = 0.01
 
@@ -100,6 +104,8 @@ class Engine:
         self._level = Ramp()
         self._limiter = Limiter(lanes)
         self.gain_db = 0.0
+        self.high_level_db = 0.0
+        self.high_tilt_db = 0.0
         self.muted = False
         self.capture = self._capture[0]
         self.playback = self._playback[0]
@@ -223,6 +229,7 @@ class Engine:
         if inference is None:
             return
         inference.set_cutoff_hz(self._cutoff_hz)
+        self._set_wishes()
         inference.hold(self.delay_samples)
         inference.connect(self.tally, int(self._capture.ctypes.data) + ARRIVAL_OFFSET)
 
@@ -243,6 +250,7 @@ class Engine:
                 self._move()
             if incoming is not None:
                 incoming.set_cutoff_hz(self._cutoff_hz)
+                incoming.set_wishes(self.high_level_db, self.high_tilt_db)
                 incoming.catch_up(int(self.playback["first"]))
                 self._connect()
             self.models.hand_over()
@@ -279,6 +287,31 @@ class Engine:
         """Play louder or softer by *gain_db* (:data:`GAIN_RANGE_DB`), from the next block on, along a ramp of 10 ms."""
         self.gain_db = in_range("gain_db", gain_db, GAIN_RANGE_DB)
         self._set_gain()
+
+    def set_high_level_db(self, level_db: float) -> None:
+        """Make the high band louder or softer (:data:`HIGH_LEVEL_RANGE_DB`), against the voice as it came."""
+        self.high_level_db = in_range("high_level_db", level_db, HIGH_LEVEL_RANGE_DB)
+        self._set_wishes()
+
+    def set_high_tilt_db(self, tilt_db: float) -> None:
+        """Tilt the high band, per octave above the cutoff (:data:`HIGH_TILT_RANGE_DB`), with a model that can."""
+        self.high_tilt_db = in_range("high_tilt_db", tilt_db, HIGH_TILT_RANGE_DB)
+        self._set_wishes()
+
+    @property
+    def takes_tilt(self) -> bool:
+        """Whether the model in use can tilt its high band."""
+        return self.models.active is not None and "tilt_db" in self.models.active.contract.controls
+
+    def _set_wishes(self) -> None:
+        """Level and tilt to the model in use; a model that takes no level has it applied to what it gives."""
+        with self._control:
+            active = self.models.active
+            in_model = active is not None and "level_db" in active.contract.controls
+            whole = active is not None and active.contract.mode == "replace"
+            self._level.move_to(1.0 if in_model or whole else 10.0 ** (self.high_level_db / 20.0))
+            if active is not None:
+                active.set_wishes(self.high_level_db, self.high_tilt_db)
 
     def set_muted(self, muted: bool) -> None:
         """Play silence, or the voice again, along a ramp of 10 ms; the gain is kept."""

@@ -14,7 +14,7 @@ from .native.memory import aligned_zeros
 from .native.network import NETWORK, run_hops_at
 from .native.ring import RING_SAMPLES, Ring
 from .native.tally import Tally
-from .onnx.contract import RATE_HZ, Contract, read_contract
+from .onnx.contract import CONTROLS, RATE_HZ, Contract, read_contract
 from .onnx.runtime import api
 from .onnx.session import Session, SessionOptions
 
@@ -57,7 +57,7 @@ class Inference:
         self.chunk = aligned_zeros((lanes, contract.input_samples), np.float32)
         self.output = aligned_zeros((lanes, contract.output_samples), np.float32)
         self.overlap = aligned_zeros((lanes, contract.output_samples), np.float32)
-        self.cutoff_hz = aligned_zeros((lanes, 1), np.float32)
+        self.controls = {name: aligned_zeros((lanes, 1), np.float32) for name in CONTROLS}
         self._offset = aligned_zeros(lanes, np.float32)
         self._voice = aligned_zeros((lanes, contract.hop_samples), np.float32)
         self._held_power = aligned_zeros(lanes, np.float32)
@@ -91,9 +91,9 @@ class Inference:
         states = [name for name, _ in contract.states]
         fixed = [self._tensor(self.chunk)]
         input_names = ["chunk"]
-        if contract.takes_cutoff:
-            fixed.append(self._tensor(self.cutoff_hz))
-            input_names.append("cutoff_hz")
+        for name in contract.controls:
+            fixed.append(self._tensor(self.controls[name]))
+            input_names.append(name)
         output = self._tensor(self.output)
         sides = [[self._tensor(state) for state in side] for side in self._states]
         table = [[state.ctypes.data, state.size] for side in self._states for state in side]
@@ -186,9 +186,14 @@ class Inference:
 
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
         """Where the voice's own band ends."""
-        self.cutoff_hz[:] = cutoff_hz
+        self.controls["cutoff_hz"][:] = cutoff_hz
         tie_db = max(_TIE_DB + _TIE_DB_PER_OCTAVE * math.log2(cutoff_hz / _TIE_HZ), _LEAST_TIE_DB)
         self.record["tie"] = 10.0 ** (tie_db / 20.0)
+
+    def set_wishes(self, level_db: float, tilt_db: float) -> None:
+        """The listener's level and tilt of the high band, where the model takes them."""
+        self.controls["level_db"][:] = level_db
+        self.controls["tilt_db"][:] = tilt_db
 
     def close(self) -> None:
         """Release the model. No thread touches it any more."""

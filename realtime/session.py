@@ -91,9 +91,11 @@ class Session:
         self._stopped = False
 
     def _set_engine(self) -> None:
-        """Bypass, gain and mute as the settings in effect want them."""
+        """Bypass, gains, tilt and mute as the settings in effect want them."""
         self.engine.set_enabled(not self.settings.bypass)
         self.engine.set_gain_db(self.settings.gain_db)
+        self.engine.set_high_level_db(self.settings.high_level_db)
+        self.engine.set_high_tilt_db(self.settings.high_tilt_db)
         self.engine.set_muted(self.settings.muted)
 
     def _watch_overload(self) -> OverloadControl:
@@ -194,6 +196,18 @@ class Session:
         """Play all louder or softer, within -60 to 24 dB, along a ramp."""
         self.engine.set_gain_db(gain_db)
         self._change(gain_db=gain_db)
+
+    def set_high_level_db(self, level_db: float) -> None:
+        """Make the high band alone louder or softer, within -24 to 12 dB."""
+        self.engine.set_high_level_db(level_db)
+        self._change(high_level_db=level_db)
+
+    def set_high_tilt_db(self, tilt_db: float) -> None:
+        """Tilt the high band by -12 to 12 dB an octave. Raises :class:`FullbandError` where the model cannot."""
+        if tilt_db != 0.0 and not self.engine.takes_tilt:
+            raise FullbandError(f"the model '{self.settings.model}' has no tilt; only its level can be set")
+        self.engine.set_high_tilt_db(tilt_db)
+        self._change(high_tilt_db=tilt_db)
 
     def set_muted(self, muted: bool) -> None:
         """Play silence, or the voice again, along a ramp; the gain is kept."""

@@ -72,6 +72,29 @@ def gain(context: typer.Context, db: Annotated[float, typer.Argument(metavar="DB
     typer.echo(f"gain {_tell(context, to, 'gain', db=db)['gain_db']:+g} dB")
 
 
+@ctl.command(context_settings=_NEGATIVE)
+def level(context: typer.Context, db: Annotated[float, typer.Argument(metavar="DB")], to: _To = None) -> None:
+    """Make the high band alone louder or softer, in dB."""
+    typer.echo(f"high band {_tell(context, to, 'level', db=db)['high_level_db']:+g} dB")
+
+
+@ctl.command(context_settings=_NEGATIVE)
+def tilt(context: typer.Context, db: Annotated[float, typer.Argument(metavar="DB")], to: _To = None) -> None:
+    """Tilt the high band, in dB for every octave above the cutoff."""
+    typer.echo(f"high band tilted by {_tell(context, to, 'tilt', db=db)['high_tilt_db']:+g} dB an octave")
+
+
+@ctl.command()
+def model(
+    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|PATH|none")], to: _To = None
+) -> None:
+    """Have another model take over. No click."""
+    path = Path(name)
+    # The host may have been started in another folder.
+    done = _tell(context, to, "model", name=str(path.resolve()) if path.suffix == ".onnx" else name)
+    typer.echo(f"model {done['model']}, latency {done['latency_ms']:.1f} ms")
+
+
 @ctl.command()
 def guard(context: typer.Context, ms: Annotated[float, typer.Argument(metavar="MS")], to: _To = None) -> None:
     """Hold so much delay against late hops, in ms; where it adapts, at least so much."""

@@ -227,6 +227,12 @@ def live(
     guard_ms: Annotated[
         float | None, typer.Option("--guard", min=0.0, max=200.0, help="Delay held against late hops, in ms.")
     ] = None,
+    high_level_db: Annotated[
+        float | None, typer.Option("--level", min=-24.0, max=12.0, help="Level of the high band alone, in dB.")
+    ] = None,
+    high_tilt_db: Annotated[
+        float | None, typer.Option("--tilt", min=-12.0, max=12.0, help="Its tilt, in dB per octave above the cutoff.")
+    ] = None,
     cutoff_hz: Annotated[
         float | None,
         typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends; found by itself."),
@@ -255,6 +261,7 @@ def live(
     given = {
         "input": input, "output": output, "backend": backend, "model": model, "rate_hz": rate_hz,
         "block_frames": block_frames, "guard_ms": guard_ms, "cutoff_hz": cutoff_hz, "bypass": bypass,
+        "high_level_db": high_level_db, "high_tilt_db": high_tilt_db,
         "seconds": seconds, "source": source, "record": record, "plot": plot, "force": force, "name": name,
         "metrics_port": metrics_port,
     }  # fmt: skip

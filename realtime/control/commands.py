@@ -46,6 +46,15 @@ class Commands:
             case protocol.Gain():
                 session.set_gain_db(request.db)
                 return {"gain_db": session.settings.gain_db}
+            case protocol.Level():
+                session.set_high_level_db(request.db)
+                return {"high_level_db": session.settings.high_level_db}
+            case protocol.Tilt():
+                session.set_high_tilt_db(request.db)
+                return {"high_tilt_db": session.settings.high_tilt_db}
+            case protocol.Model():
+                session.set_model(request.name)
+                return {"model": session.settings.model, "latency_ms": round(session.latency.total_ms, 2)}
             case protocol.Guard():
                 session.set_guard_ms(request.ms)
                 return {"guard_ms": session.settings.guard_ms, "latency_ms": round(session.latency.total_ms, 2)}

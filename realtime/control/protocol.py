@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from ..engine import GAIN_RANGE_DB
+from ..engine import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 from ..errors import FullbandError, nearest
 from ..guard import GUARD_RANGE_MS
 
@@ -63,6 +63,27 @@ class Guard(Request):
     ms: float = Field(ge=GUARD_RANGE_MS[0], le=GUARD_RANGE_MS[1], allow_inf_nan=False)
 
 
+class Level(Request):
+    """Level of the high band alone."""
+
+    command: Literal["level"] = "level"
+    db: float = Field(ge=HIGH_LEVEL_RANGE_DB[0], le=HIGH_LEVEL_RANGE_DB[1], allow_inf_nan=False)
+
+
+class Tilt(Request):
+    """Tilt of the high band, per octave."""
+
+    command: Literal["tilt"] = "tilt"
+    db: float = Field(ge=HIGH_TILT_RANGE_DB[0], le=HIGH_TILT_RANGE_DB[1], allow_inf_nan=False)
+
+
+class Model(Request):
+    """Another model: a shipped one, the path of a file, or 'none'."""
+
+    command: Literal["model"] = "model"
+    name: str = Field(min_length=1, max_length=3000)
+
+
 class Stats(Request):
     """All counters and histograms."""
 
@@ -87,7 +108,7 @@ class Stop(Request):
     command: Literal["stop"] = "stop"
 
 
-AnyRequest = Bypass | Mute | Gain | Guard | Stats | Status | Reload | Stop
+AnyRequest = Bypass | Mute | Gain | Level | Tilt | Guard | Model | Stats | Status | Reload | Stop
 
 REQUESTS: dict[str, type[AnyRequest]] = {kind.model_fields["command"].default: kind for kind in get_args(AnyRequest)}
 

@@ -4,6 +4,7 @@
 |---|---|---|
 | ``chunk`` (in) | [B, input_samples] | the newest *input_samples* of the low band at 48 kHz, once per hop |
 | ``cutoff_hz`` (in, optional) | [B, 1] | effective bandwidth of the low band |
+| ``level_db``, ``tilt_db`` (in, optional) | [B, 1] | the listener's wish: gain above the cutoff, and gain per octave |
 | ``state_<k>_in`` / ``state_<k>_out`` | [B, ...] | what the network remembers; zeros are a fresh stream |
 | ``output`` (out) | [B, output_samples] | windowed chunk that the host overlap-adds at every hop |
 
@@ -21,6 +22,8 @@ from .session import Session, TensorInfo
 
 VERSION = 1
 RATE_HZ = 48_000
+#: Inputs that a model may have, in the order in which the host binds them.
+CONTROLS = ("cutoff_hz", "level_db", "tilt_db")
 _MODES = ("additive", "replace")
 _STATE = re.compile(r"state_(\d+)_in")
 
@@ -37,7 +40,7 @@ class Contract:
     input_samples: int
     output_samples: int
     latency_samples: int
-    takes_cutoff: bool
+    controls: tuple[str, ...]
     states: tuple[tuple[str, tuple[int, ...]], ...]
 
     @property
@@ -104,14 +107,14 @@ def read_contract(session: Session) -> Contract:
         raise reader.refuse("metadata 'mode'", f"is '{mode}', not one of {', '.join(_MODES)}")
     reader.tensor(session.inputs, "chunk", (inputs,))
     reader.tensor(session.outputs, "output", (output,))
-    takes_cutoff = any(i.name == "cutoff_hz" for i in session.inputs)
-    if takes_cutoff:
-        reader.tensor(session.inputs, "cutoff_hz", (1,))
+    controls = tuple(name for name in CONTROLS if any(i.name == name for i in session.inputs))
+    for name in controls:
+        reader.tensor(session.inputs, name, (1,))
     states = []
     for info in session.inputs:
         match = _STATE.fullmatch(info.name)
         if match is None:
-            if info.name not in ("chunk", "cutoff_hz"):
+            if info.name not in ("chunk", *CONTROLS):
                 raise reader.refuse(f"input '{info.name}'", "is not one the host can supply")
             continue
         shape = reader.tensor(session.inputs, info.name, None).shape[1:]
@@ -126,6 +129,6 @@ def read_contract(session: Session) -> Contract:
         input_samples=inputs,
         output_samples=output,
         latency_samples=latency,
-        takes_cutoff=takes_cutoff,
+        controls=controls,
         states=tuple(states),
     )

@@ -62,6 +62,6 @@ def test_the_shipped_model_keeps_the_contract_and_the_latency_promised() -> None
     with Session(path) as session:
         contract = read_contract(session)
     assert contract.mode == "additive"
-    assert contract.takes_cutoff
+    assert contract.controls == ("cutoff_hz", "level_db", "tilt_db")
     assert contract.latency_ms + 1.5 <= 10.0
     assert path.stat().st_size <= 4 * 1024 * 1024
