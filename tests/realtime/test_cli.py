@@ -126,7 +126,7 @@ def test_ctrl_c_ends_live_with_a_summary_and_keeps_the_recording(tmp_path: Path)
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".kept.wav*")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob(".fullband-*.part")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
@@ -135,7 +135,7 @@ def test_ctrl_c_ends_live_with_a_summary_and_keeps_the_recording(tmp_path: Path)
     assert "deadline misses" in out
     assert "Traceback" not in err
     assert soundfile.info(tmp_path / "kept.wav").frames > 0
-    assert not list(tmp_path.glob(".kept.wav*"))
+    assert not list(tmp_path.glob(".fullband-*.part"))
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_two_engines_run_beside_each_other(doubling: Path, noise: NDArray[np.flo
 
     def run(key: int) -> None:
         with (
-            SimulatedDevice(noise * key, 48_000, block_frames=128, freewheel=True) as simulated,
+            SimulatedDevice(0.1 * noise * key, 48_000, block_frames=128, freewheel=True) as simulated,
             Engine(simulated.stream, EngineSettings(doubling)) as engine,
         ):
             engine.start()
