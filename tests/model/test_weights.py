@@ -18,7 +18,7 @@ from .speech import RATE_HZ, speech_like
 WEIGHTS = Path(model.__file__).parent / "weights"
 
 #: Shipped models, their hop and their window, in samples.
-SHIPPED = {"default": (192, 384), "light": (192, 384)}
+SHIPPED = {"default": (192, 384), "light": (192, 384), "low-latency": (96, 168)}
 
 
 @pytest.fixture(scope="module", params=list(SHIPPED))
