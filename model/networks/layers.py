@@ -104,8 +104,8 @@ class FloorLevel(StreamingLayer):
     The state is the reciprocal, so that zeros mean that nothing is known yet: the floor is then the present power.
     """
 
-    #: Far below the rounding of 24 bit, so that the floor follows the level of the input down to silence.
-    LOWEST = 1e-14
+    #: Far below the rounding of any format, so that the floor follows the level of the input down to silence.
+    LOWEST = 1e-18
 
     def __init__(self, rise_db: float, size: int) -> None:
         super().__init__()
