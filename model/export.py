@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -230,11 +229,7 @@ def measure(network: Core, path: Path, hops: int = 2_000) -> Cost:
     generator = np.random.default_rng(0)
     chunk = 0.1 * generator.standard_normal((1, Core.input_samples)).astype(np.float32)
     cutoff_hz = np.full((1, 1), 8_000.0, np.float32)
-    spent = np.empty(hops)
-    for hop in range(hops):
-        start = time.perf_counter()
-        stream.step(chunk, cutoff_hz)
-        spent[hop] = time.perf_counter() - start
+    spent = stream.time_hops(hops, chunk, cutoff_hz)
     feed = {"chunk": chunk, "cutoff_hz": cutoff_hz}
     return Cost(
         parameters=parameters,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,15 @@ class Stream:
         output, *states = self.session.run(None, {"chunk": chunk, **inputs, **self.states})
         self.states = dict(zip(self.states, states, strict=True))
         return np.asarray(output)
+
+    def time_hops(self, hops: int, chunk: Samples, *controls: Samples) -> NDArray[np.float64]:
+        """Seconds that each of *hops* equal steps takes, one after the other."""
+        spent_s = np.empty(hops)
+        for hop in range(hops):
+            start_s = time.perf_counter()
+            self.step(chunk, *controls)
+            spent_s[hop] = time.perf_counter() - start_s
+        return spent_s
 
     def run(self, low: Samples, *controls: Samples) -> Samples:
         """Low band [B, samples] and the controls of `step` -> high band, as long and in line with it.

@@ -85,11 +85,6 @@ class BandwidthDetector:
         self._candidate_looks = 0
         self.cutoff_hz = RATE_HZ / 2
 
-    @property
-    def speech_frames(self) -> int:
-        """Frames of speech heard so far; it stands still during silence and noise."""
-        return self._frames
-
     def push(self, samples: NDArray[np.float32]) -> float:
         """Take the next samples [n]; gives :attr:`cutoff_hz`. The size of the pieces makes no difference."""
         self._waiting = np.concatenate([self._waiting, samples])

@@ -22,7 +22,6 @@ OCTAVES = 24  # 1 µs to 17 s
 #: Length of a histogram. The last cell, whose bucket nothing reaches, holds the sum of all durations in ns.
 CELLS = BUCKETS_PER_OCTAVE * OCTAVES
 _SUM = CELLS - 1
-BUCKETS = CELLS
 
 
 @njit(**COMPILE)
