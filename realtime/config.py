@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .engine import ENGINE_PRIORITY, GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
+from .engine import ENGINE_PRIORITY
 from .errors import FullbandError, nearest
 from .guard import GUARD_RANGE_MS
 from .paths import CONFIGS
+from .wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 
 _PRESETS = CONFIGS / "live"
 

@@ -27,7 +27,7 @@ from .latency import LatencyBudget
 from .overload import OverloadControl
 from .paths import find_model
 from .statistics import Statistics
-from .supervisor import Supervisor
+from .supervisor import FirstBlocks, Supervisor
 from .taps import Tap
 
 #: A device that has not called back by then will not.
@@ -93,10 +93,10 @@ class Session:
     def _set_engine(self) -> None:
         """Bypass, gains, tilt and mute as the settings in effect want them."""
         self.engine.set_enabled(not self.settings.bypass)
-        self.engine.set_gain_db(self.settings.gain_db)
-        self.engine.set_high_level_db(self.settings.high_level_db)
-        self.engine.set_high_tilt_db(self.settings.high_tilt_db)
-        self.engine.set_muted(self.settings.muted)
+        self.engine.wishes.set_gain_db(self.settings.gain_db)
+        self.engine.wishes.set_high_level_db(self.settings.high_level_db)
+        self.engine.wishes.set_high_tilt_db(self.settings.high_tilt_db)
+        self.engine.wishes.set_muted(self.settings.muted)
 
     def _watch_overload(self) -> OverloadControl:
         """Steps down from the model to the fallback to the low band alone."""
@@ -132,12 +132,14 @@ class Session:
         self.engine.start()
         thread_id = priority.new_thread_id(threads)
         self._started = True
+        first = FirstBlocks(self.engine)
         self.backend.start(self.engine)
         deadline = time.monotonic() + _FIRST_AUDIO_SECONDS
-        while int(self.engine.playback["blocks"]) == 0:
+        while not first.played:
             if time.monotonic() > deadline or not self.backend.active:
                 raise FullbandError(f"no audio comes from {self.backend.describe()}: see 'fullband doctor'")
             time.sleep(0.002)
+        first.plan()
         # The simulated device ends by itself, and by its own clock.
         if self.settings.seconds is not None and self.backend.name != "simulated":
             self._end_s = time.monotonic() + self.settings.seconds
@@ -194,25 +196,25 @@ class Session:
 
     def set_gain_db(self, gain_db: float) -> None:
         """Play all louder or softer, within -60 to 24 dB, along a ramp."""
-        self.engine.set_gain_db(gain_db)
+        self.engine.wishes.set_gain_db(gain_db)
         self._change(gain_db=gain_db)
 
     def set_high_level_db(self, level_db: float) -> None:
         """Make the high band alone louder or softer, within -24 to 12 dB."""
-        self.engine.set_high_level_db(level_db)
+        self.engine.wishes.set_high_level_db(level_db)
         self._change(high_level_db=level_db)
 
     def set_high_tilt_db(self, tilt_db: float) -> None:
         """Tilt the high band by -12 to 12 dB an octave. Raises :class:`FullbandError` where the model cannot."""
-        if tilt_db != 0.0 and not self.engine.takes_tilt:
+        if tilt_db != 0.0 and not self.engine.wishes.takes_tilt:
             raise FullbandError(f"the model '{self.settings.model}' has no tilt; only its level can be set")
-        self.engine.set_high_tilt_db(tilt_db)
+        self.engine.wishes.set_high_tilt_db(tilt_db)
         self._change(high_tilt_db=tilt_db)
 
     def set_muted(self, muted: bool) -> None:
         """Play silence, or the voice again, along a ramp; the gain is kept."""
         self._change(muted=muted)
-        self.engine.set_muted(muted)
+        self.engine.wishes.set_muted(muted)
 
     def set_model(self, name: str) -> None:
         """Have another model by its name or path, or 'none', while audio runs; see :meth:`Engine.switch_model`."""
@@ -326,9 +328,9 @@ class Session:
         """Let what is heard go to silence along a ramp of 10 ms, the device's own buffer included."""
         if self._supervisor is None or self.lost or not self.backend.active:
             return
-        self.engine.set_muted(True)
+        self.engine.wishes.set_muted(True)
         deadline = time.monotonic() + _FADE_OUT_SECONDS
-        while not self.engine.faded_out and self.backend.active and time.monotonic() < deadline:
+        while not self.engine.wishes.faded_out and self.backend.active and time.monotonic() < deadline:
             time.sleep(0.002)
         held_ms = self.backend.device_latency_ms[1] or 0.0
         time.sleep(min(1e-3 * held_ms, max(deadline - time.monotonic(), 0.0)))

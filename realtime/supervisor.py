@@ -31,6 +31,38 @@ _FIRST_BLOCK_SECONDS = 3.0
 _LONGEST_SILENCE_SECONDS = 1.0
 
 
+class FirstBlocks:
+    """What devices bring first that are about to be opened: whether it has come, and blocks of which size."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._blocks = counters(engine)
+        self._frames = int(engine.playback["device_frames"])
+
+    @property
+    def captured(self) -> bool:
+        """Whether the capture device has called back."""
+        return counters(self._engine)[0] != self._blocks[0]
+
+    @property
+    def played(self) -> bool:
+        """Whether the playback device has."""
+        return counters(self._engine)[1] != self._blocks[1]
+
+    def plan(self) -> None:
+        """Plan the delay for blocks of the size that the device really brings; there has been one."""
+        engine = self._engine
+        came = counters(engine)[1] - self._blocks[1]
+        brought = (int(engine.playback["device_frames"]) - self._frames) // max(came, 1)
+        if came > 0 and brought != engine.stream.block_frames:
+            engine.set_block_frames(brought)
+
+
+def counters(engine: Engine) -> tuple[int, int]:
+    """Blocks captured and played so far."""
+    return int(engine.capture["blocks"]), int(engine.playback["blocks"])
+
+
 class Supervisor:
     """Keeps audio flowing between *backend* and *engine*, which are both started. :meth:`poll` does the work.
 
@@ -44,15 +76,13 @@ class Supervisor:
         self.returns = 0
         self._lost_s: float | None = None
         self._looked_s = time.monotonic()
-        self._blocks = self._counters()
+        self._blocks = counters(engine)
         self._quiet_s = 0.0
         self._pause_s = _FIRST_PAUSE_SECONDS
         self._next_try_s = 0.0
         self._opened_s: float | None = None
-        self._first_blocks = self._blocks
-        self._first_frames = 0
+        self._first = FirstBlocks(engine)
         self._silent_until_s = 0.0
-        self._plan_blocks(0, 0)
 
     @property
     def lost(self) -> bool:
@@ -67,9 +97,6 @@ class Supervisor:
     def away_s(self, now_s: float) -> float:
         """Seconds since they were lost."""
         return now_s - self._lost_s if self._lost_s is not None else 0.0
-
-    def _counters(self) -> tuple[int, int]:
-        return int(self.engine.capture["blocks"]), int(self.engine.playback["blocks"])
 
     def poll(self, now_s: float) -> list[str]:
         """Look at the devices, some ten times a second; gives a line when they are lost and one when they are back.
@@ -104,7 +131,7 @@ class Supervisor:
         """What is wrong with the devices, in words."""
         if not self.backend.active:
             return None if self.backend.ended else "gone"
-        blocks = self._counters()
+        blocks = counters(self.engine)
         moved = blocks[0] != self._blocks[0] and blocks[1] != self._blocks[1]
         self._quiet_s = 0.0 if moved else self._quiet_s + min(since_s, _LONGEST_LOOK_SECONDS)
         if moved:
@@ -127,8 +154,7 @@ class Supervisor:
         try:
             self.backend.reopen()
             self.engine.rebind(self.backend.stream)
-            self._first_blocks = self._counters()
-            self._first_frames = int(self.engine.playback["device_frames"])
+            self._first = FirstBlocks(self.engine)
             self.backend.start(self.engine)
         except FullbandError:
             self._try_later()
@@ -145,22 +171,13 @@ class Supervisor:
     def _await_blocks(self, now_s: float) -> list[str]:
         assert self._opened_s is not None
         self._silent_until_s = now_s
-        captured, played = self._counters()
-        if captured == self._first_blocks[0] or played == self._first_blocks[1]:
+        if not (self._first.captured and self._first.played):
             if now_s - self._opened_s > _FIRST_BLOCK_SECONDS or not self.backend.active:
                 self._try_later()
             return []
-        self._plan_blocks(self._first_blocks[1], self._first_frames)
+        self._first.plan()
         away_s = self.away_s(now_s)
         self._lost_s = self._opened_s = None
         self._quiet_s = 0.0
         self.returns += 1
         return [f"{self.backend.describe()}: back after {away_s:.1f} s"]
-
-    def _plan_blocks(self, blocks: int, frames: int) -> None:
-        """Plan the delay for blocks of the size that the device really brings, seen since *blocks* and *frames*."""
-        playback = self.engine.playback
-        came = int(playback["blocks"]) - blocks
-        brought = (int(playback["device_frames"]) - frames) // max(came, 1)
-        if came > 0 and brought != self.engine.stream.block_frames:
-            self.engine.set_block_frames(brought)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config import LiveSettings
-from ..engine import GAIN_RANGE_DB
+from ..wishes import GAIN_RANGE_DB
 from . import protocol
 
 #: What is drawn for people, in two parts; together they fit a line of 80 columns.

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from ..engine import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 from ..errors import FullbandError, nearest
 from ..guard import GUARD_RANGE_MS
+from ..wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 
 #: Longest request, its newline included.
 MAX_LINE_BYTES = 4096

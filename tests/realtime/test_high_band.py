@@ -29,7 +29,7 @@ def test_a_model_without_a_level_has_it_applied_to_what_it_gives(adding: Path) -
     x = tone(1.0)
     with Engine(STREAM, EngineSettings(adding)) as engine:
         before = play(engine, x[:PIECE])
-        engine.set_high_level_db(-6.0)
+        engine.wishes.set_high_level_db(-6.0)
         after = play(engine, x[PIECE : 3 * PIECE])
         delay = engine.delay_samples
     late = np.arange(PIECE, 2 * PIECE)
@@ -44,7 +44,7 @@ def _high_db(wish: str | None, value: float) -> float:
     voice = (0.05 * voice * np.hanning(48_000) / voice.std()).astype(np.float32)
     with Engine(STREAM, EngineSettings(find_model("default"), cutoff_hz=4_000.0)) as engine:
         if wish is not None:
-            getattr(engine, wish)(value)
+            getattr(engine.wishes, wish)(value)
         heard = play(engine, voice)
     power = np.abs(np.fft.rfft(heard)) ** 2
     frequency_hz = np.fft.rfftfreq(len(heard), 1 / 48_000)

@@ -67,7 +67,7 @@ def test_bypass_gain_and_guard_outlive_the_devices(doubling: Path, noise: NDArra
     with Engine(StreamFormat(48_000, 48_000, 128), EngineSettings(doubling)) as engine:
         engine.start()
         engine.set_enabled(False)
-        engine.set_gain_db(-6.0)
+        engine.wishes.set_gain_db(-6.0)
         engine.set_guard_ms(7.0)
         _play(engine, SimulatedDevice(noise[:, :9_600], 48_000, freewheel=True))
         device = SimulatedDevice(noise, 48_000, block_frames=256, freewheel=True)

@@ -28,7 +28,7 @@ def test_below_the_ceiling_no_bit_is_changed() -> None:
 def test_above_it_the_sum_stays_below_full_scale_without_a_click(doubling: Path, gain_db: float) -> None:
     x = tone(1.0, level=0.6)
     with Engine(STREAM, EngineSettings(doubling)) as engine:
-        engine.set_gain_db(gain_db)
+        engine.wishes.set_gain_db(gain_db)
         heard = play(engine, x)
     assert np.abs(heard).max() < 1.0
     settled = heard[24_000:]
@@ -40,7 +40,7 @@ def test_the_high_band_gives_way_first(doubling: Path) -> None:
     x = tone(1.0, level=0.5)
     with Engine(STREAM, EngineSettings(doubling)) as engine:
         heard = play(engine, x)
-        limiter = engine._limiter._records[0]
+        limiter = engine.binding.limiter._records[0]
         assert limiter["high_gain"] < 0.9
         assert limiter["gain"] > 0.97
     assert np.abs(heard[24_000:]).max() <= CEILING + 0.01

@@ -66,11 +66,11 @@ def test_devices_are_opened_anew_only_when_what_names_them_changed(doubling: Pat
         first = session.backend
         session.reload(LiveSettings.model_validate(given | {"gain_db": -6.0}))
         assert session.backend is first
-        assert session.engine.gain_db == -6.0
+        assert session.engine.wishes.gain_db == -6.0
         with pytest.raises(FullbandError, match=r"absent\.wav"):
             session.reload(LiveSettings.model_validate(given | {"source": tmp_path / "absent.wav"}))
         assert session.settings.gain_db == -6.0
-        assert not session.engine.muted
+        assert not session.engine.wishes.muted
         poll(lambda: not (session.poll() or session.lost), "the old device", 30.0)
         assert session.backend is first
         session.reload(LiveSettings.model_validate(given | {"source": tmp_path / "other.wav"}))

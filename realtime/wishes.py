@@ -1,0 +1,88 @@
+"""What the listener wishes: how loud all is, and how loud and how bright the high band. Each follows along a ramp."""
+
+from __future__ import annotations
+
+import threading
+
+from .errors import in_range
+from .inference import Inference
+from .native.ramp import Ramp
+
+#: What the output gain can be set to. Louder than this is a mistake.
+GAIN_RANGE_DB = (-60.0, 24.0)
+
+#: The high band's own level, in dB, and its tilt, in dB for every octave above the cutoff.
+HIGH_LEVEL_RANGE_DB = (-24.0, 12.0)
+HIGH_TILT_RANGE_DB = (-12.0, 12.0)
+
+
+class Wishes:
+    """Gain and mute of what is heard, level and tilt of the high band; set from any thread of the control plane.
+
+    Level and tilt go to the model that :meth:`follow` was told of; a model that takes no level has it applied to
+    what it gives.
+    """
+
+    def __init__(self) -> None:
+        self._gain = Ramp()
+        self._level = Ramp()
+        self._lock = threading.Lock()
+        self._model: Inference | None = None
+        self.gain_db = 0.0
+        self.high_level_db = 0.0
+        self.high_tilt_db = 0.0
+        self.muted = False
+
+    @property
+    def addresses(self) -> tuple[int, int]:
+        """Of the ramps of gain and level, for the playback record."""
+        return self._gain.address, self._level.address
+
+    def set_gain_db(self, gain_db: float) -> None:
+        """Play louder or softer by *gain_db* (:data:`GAIN_RANGE_DB`), from the next block on, along a ramp of 10 ms."""
+        self.gain_db = in_range("gain_db", gain_db, GAIN_RANGE_DB)
+        self._set_gain()
+
+    def set_muted(self, muted: bool) -> None:
+        """Play silence, or the voice again, along a ramp of 10 ms; the gain is kept."""
+        self.muted = muted
+        self._set_gain()
+
+    def _set_gain(self) -> None:
+        self._gain.move_to(0.0 if self.muted else 10.0 ** (self.gain_db / 20.0))
+
+    @property
+    def faded_out(self) -> bool:
+        """Whether a mute is complete: what is handed to the device is silence. What it holds is still to be heard."""
+        return self.muted and self._gain.value == 0.0
+
+    def set_high_level_db(self, level_db: float) -> None:
+        """Make the high band louder or softer (:data:`HIGH_LEVEL_RANGE_DB`), against the voice as it came."""
+        self.high_level_db = in_range("high_level_db", level_db, HIGH_LEVEL_RANGE_DB)
+        self._tell()
+
+    def set_high_tilt_db(self, tilt_db: float) -> None:
+        """Tilt the high band, per octave above the cutoff (:data:`HIGH_TILT_RANGE_DB`), with a model that can."""
+        self.high_tilt_db = in_range("high_tilt_db", tilt_db, HIGH_TILT_RANGE_DB)
+        self._tell()
+
+    @property
+    def takes_tilt(self) -> bool:
+        """Whether the model in use can tilt its high band."""
+        return self._model is not None and "tilt_db" in self._model.contract.controls
+
+    def follow(self, model: Inference | None) -> None:
+        """Tell *model*, the one in use from now on, what is wished."""
+        with self._lock:
+            self._model = model
+        if model is not None:
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            model = self._model
+            in_model = model is not None and "level_db" in model.contract.controls
+            whole = model is not None and model.contract.mode == "replace"
+            self._level.move_to(1.0 if in_model or whole else 10.0 ** (self.high_level_db / 20.0))
+            if model is not None:
+                model.set_wishes(self.high_level_db, self.high_tilt_db)
