@@ -38,7 +38,7 @@ $(VENV)/.live: pyproject.toml | $(BIN)/python
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "installing fullband with what its tests and its training need …"
 	@$(PIP) install torch==2.13.0
-	@$(PIP) install -e ".[train,dev]"
+	@$(PIP) install -e ".[train,dev,voip]"
 	@$(PIP) install -e ".[pyaudio]" >/dev/null 2>&1 \
 	  || echo "PyAudio cannot be built (it needs portaudio19-dev and a C compiler): its backend is not tested"
 	@touch $@ $(VENV)/.live
