@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,11 +14,28 @@ from ..networks.core import CoreConfig
 from ..networks.transforms import Framing
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A table of a TOML file: unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class NetworkSection(_Section):
+Whole = TypeVar("Whole", bound=BaseModel)
+
+
+def read_toml(kind: type[Whole], path: Path) -> Whole:
+    """*path* as a *kind*; unknown keys and values out of range are refused with the first one named."""
+    try:
+        return kind.model_validate(tomllib.loads(path.read_text()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise FullbandError(f"{path}: {key}: {first['msg']}", exit_status=2) from None
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise FullbandError(f"{path}: {error}", exit_status=2) from None
+
+
+class NetworkSection(Section):
     """Size of the network."""
 
     channels: int = Field(default=128, ge=8)
@@ -33,7 +51,7 @@ class NetworkSection(_Section):
         return CoreConfig(**values, framing=Framing(self.hop_samples, self.window_samples))
 
 
-class DataSection(_Section):
+class DataSection(Section):
     """How speech is mixed."""
 
     lossy_floor_hz: float = Field(default=17_000.0, description="lossy clips that end lower are left out")
@@ -44,7 +62,7 @@ class DataSection(_Section):
     batch: int = Field(default=16, ge=1)
 
 
-class LossSection(_Section):
+class LossSection(Section):
     """What is minimised."""
 
     windows: tuple[int, ...] = (2048, 512, 128)
@@ -52,7 +70,7 @@ class LossSection(_Section):
     distance_weight: float = Field(default=0.5, ge=0.0, description="of the log-spectral distance itself")
 
 
-class AdversarySection(_Section):
+class AdversarySection(Section):
     """The second stage, over the last *share* of the budget; the spectral loss goes on beside it."""
 
     share: float = Field(default=0.0, ge=0.0, lt=1.0, description="0 leaves the second stage out")
@@ -64,7 +82,7 @@ class AdversarySection(_Section):
     adversarial_weight: float = Field(default=1.0, ge=0.0)
 
 
-class RunSection(_Section):
+class RunSection(Section):
     """How long and how fast. The learning rate falls linearly to its end; one of the two budgets is due."""
 
     steps: int | None = Field(default=None, ge=1)
@@ -85,7 +103,7 @@ class RunSection(_Section):
         return self
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """All of it, as `configs/train/*.toml` writes it."""
 
     network: NetworkSection = NetworkSection()
@@ -97,11 +115,4 @@ class TrainConfig(_Section):
     @classmethod
     def read(cls, path: Path) -> TrainConfig:
         """Read TOML; unknown keys and values out of range are refused with the first one named."""
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text()))
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise FullbandError(f"{path}: {key}: {first['msg']}", exit_status=2) from None
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise FullbandError(f"{path}: {error}", exit_status=2) from None
+        return read_toml(cls, path)
