@@ -1,0 +1,147 @@
+"""Training of the study's networks on pairs of chunks, by the loop that trains all others."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..training.loop import Listener, Loop, load_checkpoint
+from .config import StudyConfig
+from .pairs import FULL_SCALE, Pairs
+from .unet import UNet
+
+#: A causal network starts from silence at every chunk; the loss leaves the start out, in samples at the high rate.
+SETTLING_SAMPLES = 512
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Chunks [B, samples] at the low and at the high rate, in ±1."""
+
+    low: Tensor
+    high: Tensor
+
+
+def build_unet(config: StudyConfig) -> UNet:
+    """The network *config* describes, with its initial weights drawn from the seed."""
+    torch.manual_seed(config.run.seed)
+    network = UNet(config.network.unet(config.pairs.factor))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.momentum = config.run.norm_momentum
+    return network
+
+
+def squared_error(network: UNet, batch: PairBatch) -> Tensor:
+    """Mean squared error in the study's unit, steps of 16 bit; of a causal network once it has settled."""
+    output = network(batch.low)
+    delay = network.delay_samples
+    given, wanted = output[:, delay:], batch.high[:, : batch.high.shape[1] - delay]
+    start = min(SETTLING_SAMPLES, given.shape[1] // 2) if network.config.causal else 0
+    return FULL_SCALE**2 * (given - wanted)[:, start:].square().mean()
+
+
+class StudyTrainer(Loop[PairBatch]):
+    """Trains one of the study's networks in *folder*; a checkpoint found there is resumed, to the same curve.
+
+    Batch n and the dropout of step n are functions of the seed and n alone.
+    """
+
+    def __init__(self, config: StudyConfig, pairs: Pairs, folder: Path, *, device: str = "cpu") -> None:
+        self.config = config
+        self.pairs = pairs
+        self.sides = pairs.split(config.run.split)
+        run = config.run
+        if run.epochs is not None:
+            run = run.model_copy(update={"steps": run.epochs * self.epoch_steps(run.batch)})
+        super().__init__(run, folder, device)
+        self.network = build_unet(config).to(self.device)
+        # Keras' epsilon: gradients of the study's unit are far above either.
+        self.optimiser = torch.optim.Adam(self.network.parameters(), run.learning_rate, eps=1e-7)
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
+        self._resume()
+
+    def epoch_steps(self, batch: int) -> int:
+        """Steps that see every chunk of training once; a torn last batch is left out."""
+        return max(1, len(self.sides["train"]) // batch)
+
+    def make_batch(self, number: int) -> PairBatch:
+        """Batch *number*."""
+        size = self.config.run.batch
+        epoch, place = divmod(number, self.epoch_steps(size))
+        if self._order[0] != epoch:
+            generator = np.random.default_rng([self.run.seed, epoch])
+            self._order = epoch, generator.permutation(self.sides["train"])
+        return self._read(self._order[1][place * size : (place + 1) * size])
+
+    def _read(self, numbers: NDArray[np.int64]) -> PairBatch:
+        low, high = (torch.from_numpy(chunks).to(self.device) for chunks in self.pairs.read(numbers))
+        return PairBatch(low, high)
+
+    def _supply(self) -> Generator[PairBatch]:
+        number = self.step
+        while True:
+            yield self.make_batch(number)
+            number += 1
+
+    def train(self, listen: Listener | None = None) -> None:
+        """Run until the budget is spent; always leaves a checkpoint behind."""
+        self._train_on(self._supply(), listen)
+
+    def train_step(self, batch: PairBatch, progress: float = 0.0) -> dict[str, float]:
+        """One step of the optimiser; the loss is "mse"."""
+        self.network.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate(progress)
+        torch.manual_seed((self.run.seed << 32) + self.step)
+        loss = squared_error(self.network, batch)
+        self._descend(self.optimiser, loss, self.network)
+        self.step += 1
+        return {"mse": float(loss.detach())}
+
+    @torch.inference_mode()
+    def validation_error(self) -> float:
+        """Mean squared error on chunks of the validation split, evenly spread over it."""
+        self.network.eval()
+        side = self.sides["validation"]
+        places = np.linspace(0, len(side) - 1, min(len(side), self.config.run.validation_chunks)).astype(int)
+        parts = np.array_split(side[places], -(-len(places) // self.config.run.batch))
+        errors = [float(squared_error(self.network, self._read(part))) for part in parts]
+        return float(np.average(errors, weights=[len(part) for part in parts]))
+
+    def _log(self, losses: dict[str, float], progress: float) -> None:
+        if self.step % self.config.run.validation_steps == 0:
+            losses = {**losses, "validation_mse": self.validation_error()}
+        super()._log(losses, progress)
+
+    def _description(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json")
+
+    def _parts(self) -> dict[str, Any]:
+        return {"network": self.network, "optimiser": self.optimiser}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network as a checkpoint holds it, in evaluation mode, and what was spent on it."""
+
+    network: UNet
+    config: StudyConfig
+    steps: int
+    minutes: float
+
+
+def load_trained(path: Path) -> Trained:
+    """What `study train` left at *path*, a checkpoint or the folder of a run."""
+    content = load_checkpoint(path / "checkpoint.pt" if path.is_dir() else path)
+    config = StudyConfig.model_validate(content["config"])
+    network = build_unet(config)
+    network.load_state_dict(content["network"])
+    return Trained(network.eval(), config, int(content["step"]), float(content["elapsed_s"]) / 60.0)
