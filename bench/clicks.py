@@ -3,14 +3,12 @@
 A click is energy all over the spectrum in next to no time. So the difference between a run with a fault and one
 without is high-passed, where a voice from a telephone has nothing, and its largest sample-to-sample jump is looked for.
 
-The threshold is not a number that suits: it is what the host may do at that very place of that very signal. Legal are
-a smoothstep fade in over 4 ms, and a signal that breaks off, runs on mirrored about its last sample and fades out over
-4 ms. Both are done to the signals of the fault-free run every half of a millisecond, and high-passed like the rest;
-the largest jump they give nearby, of the voice and of the network's signal together, with half as much again,
-is the threshold. In numbers: smoothstep over T samples of a signal at level A has a second derivative that
-jumps by 6 A / T² at its ends, which a high-pass at w rad per sample leaves at 6 A / (T w)² or so: -73 dB of A for
-T = 192 and 6 kHz. The mirrored end is sharper, as its offset of twice the last sample dies away in 32: 30 to 40 dB
-below A. A signal cut off short leaves a jump of the order of A itself, twenty times the threshold.
+The threshold is not a number that suits: it is what the host may do at that very place of that very signal. Legal is
+a smoothstep fade in or out over 4 ms. Both are done to the signals of the fault-free run every half of a millisecond,
+and high-passed like the rest; the largest jump they give nearby, of the voice and of the network's signal together,
+with half as much again, is the threshold. In numbers: smoothstep over T samples of a signal at level A has a second
+derivative that jumps by 6 A / T² at its ends, which a high-pass at w rad per sample leaves at 6 A / (T w)² or so:
+-73 dB of A for T = 192 and 6 kHz. A signal cut off short leaves a jump of the order of A itself.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.native.playback import FADE_SAMPLES
+from realtime.native.continuation import FADE_SAMPLES
 
 Signal = NDArray[np.float64]
 
@@ -43,9 +41,6 @@ _FLOOR = 1e-4
 #: How far apart legal fades are tried, and how far from a jump one may have begun.
 _GRID = 24
 _REACH = FADE_SAMPLES + _TAPS
-
-#: The offset of the host's mirrored end (see ``realtime.native.playback``).
-_OFFSET_SAMPLES = 32
 
 #: Jumps closer than this are one click.
 _SAME_CLICK = RATE_HZ // 100
@@ -99,17 +94,11 @@ def _smooth(x: Signal) -> Signal:
 
 
 def _legal_differences(x: Signal, places: NDArray[np.int64]) -> list[Signal]:
-    """For each place what a fade in, and a mirrored end, there would change in *x*; as rows around the place."""
+    """For each place what a fade in, and a fade out, there would change in *x*; as rows around the place."""
     around = np.arange(-_TAPS, FADE_SAMPLES + _TAPS)
     here = x[places[:, None] + around]
-    fade_in = here * (_smooth(around / FADE_SAMPLES) - 1.0)
-    since = np.arange(FADE_SAMPLES)
-    last = x[places - 1][:, None]
-    mirrored = x[places[:, None] - 2 - since]
-    offset = 2.0 * last * _smooth(1.0 - since / _OFFSET_SAMPLES)
-    end = np.where(around < 0, 0.0, -here)
-    end[:, _TAPS : _TAPS + FADE_SAMPLES] += offset - mirrored * _smooth(1.0 - since / FADE_SAMPLES)
-    return [fade_in, end]
+    fade = _smooth(around / FADE_SAMPLES)
+    return [here * (fade - 1.0), here * -fade]
 
 
 def legal_jumps(x: NDArray[np.floating[Any]]) -> Signal:

@@ -153,7 +153,9 @@ def _against_reference(heard: Heard, alignment: Alignment, fault: Fault, referen
     dry = np.zeros(len(reference.samples))
     dry[reference.delay :] = voice[: len(dry) - reference.delay]
     # As the network's signal lies where it is heard, so does the threshold that comes of it.
-    limit = thresholds([dry, reference.samples - dry])
+    # A network that began anew makes another noise, as loud: of that, both are in the difference.
+    network = reference.samples - dry
+    limit = thresholds([dry, network, network])
     samples = np.arange(len(heard.samples))
     moved = alignment.at(samples) - reference.delay
     index = np.clip(samples - moved, 0, len(limit) - 1)

@@ -12,10 +12,11 @@ from .kernel import half_taps
 from .native.callbacks import PORT
 from .native.capture import ARRIVAL_OFFSET, CAPTURE
 from .native.capture import STRIDE_FRAMES as CAPTURE_STRIDE_FRAMES
+from .native.continuation import FADE_SAMPLES, HISTORY_SAMPLES, WORK_DOUBLES
 from .native.drift import DRIFT, PROGRESS
 from .native.limiter import Limiter
 from .native.memory import aligned_zeros
-from .native.playback import CURSOR_OFFSET, HEARD_OFFSET, HISTORY_SAMPLES, PLAYBACK, SOURCE_OFFSET
+from .native.playback import CURSOR_OFFSET, HEARD_OFFSET, PLAYBACK, SOURCE_OFFSET
 from .native.playback import STRIDE_FRAMES as PLAYBACK_STRIDE_FRAMES
 from .native.resampler import Resampler
 from .native.ring import Ring
@@ -47,6 +48,7 @@ class Binding:
         self._port = aligned_zeros(1, PORT)
         self._progress = aligned_zeros(1, PROGRESS)
         self._drift = aligned_zeros(1, DRIFT)
+        self._work = aligned_zeros(WORK_DOUBLES, np.float64)
         self.limiter = Limiter(lanes)
         self.capture = self._capture[0]
         self.playback = self._playback[0]
@@ -146,6 +148,9 @@ class Binding:
         record["capacity"] = most
         record["dry_history"] = self._floats(HISTORY_SAMPLES)
         record["wet_history"] = self._floats(HISTORY_SAMPLES)
+        record["dry_ending"] = self._floats(FADE_SAMPLES)
+        record["wet_ending"] = self._floats(FADE_SAMPLES)
+        record["work"] = self._work.ctypes.data
         record["history_position"] = record["dry_tail"] = record["wet_tail"] = 0
         record["gain"], record["level"] = self._wishes.addresses
         record["limiters"] = self.limiter.address

@@ -144,6 +144,12 @@ def floats_at(address: int, shape: Any) -> Any:
 
 
 @register_jitable
+def doubles_at(address: int, shape: Any) -> Any:
+    """The float64 array of *shape* at *address*."""
+    return carray(as_pointer(address), shape, np.float64)
+
+
+@register_jitable
 def ints_at(address: int, shape: Any) -> Any:
     """The int64 array of *shape* at *address*."""
     return carray(as_pointer(address), shape, np.int64)

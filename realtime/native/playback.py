@@ -1,8 +1,8 @@
 """From the rings to the playback device: the delayed low band plus the network's signal, while it is there.
 
-The low band never waits for the network. Where the network's signal is missing, its last samples run on
-backwards and fading, so that it ends without an edge and without having been held back for the purpose; it
-fades in again after it has been there for a while. The same is done for the low band when a capture
+The low band never waits for the network. Where the network's signal is missing, it is predicted from its last samples
+and fades (see :mod:`.continuation`), so that it ends without an edge and without having been held back for the
+purpose; it fades in again after it has been there for a while. The same is done for the low band when a capture
 device on another clock falls short, for both when the delay changes, and when another network takes over.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 from numba import carray, njit
 
 from . import COMPILE
+from .continuation import FADE_SAMPLES, HISTORY_SAMPLES, predict
 from .drift import DRIFT, PROGRESS, RATE_HZ, anchor_error, captured_by_now, forget_error, read_progress, steer
 from .limiter import LIMITER, LIMITER_BYTES, limit
 from .memory import floats_at, load_acquire, offset_of, record_at, store_release
@@ -23,17 +24,8 @@ from .ring import RING, read, write, written
 #: Device frames handled at a time; larger device blocks are cut up.
 STRIDE_FRAMES = 512
 
-#: Length of every fade. Shorter ones are heard as clicks, longer ones as swells.
-FADE_SAMPLES = 192
-
-#: What is kept of a signal: what its tail reads, and what is written meanwhile.
-HISTORY_SAMPLES = 2 * FADE_SAMPLES
-
 #: A starved playback this far ahead of capture will not be helped by steering: samples were lost.
 _LOST_SAMPLES = 48
-
-#: Length of the offset in a tail (see :func:`_tail`): two thirds of a millisecond.
-_OFFSET_SAMPLES = 32
 
 PLAYBACK = np.dtype(
     [
@@ -54,8 +46,9 @@ PLAYBACK = np.dtype(
             "dry_history",  # float32 [lanes, HISTORY_SAMPLES]
             "wet_history",
             "history_position",
-            "dry_break",  # where in the history the signal broke off whose tail is heard
-            "wet_break",
+            "dry_ending",  # float32 [lanes, FADE_SAMPLES]: how it went on that broke off, and is heard as its tail
+            "wet_ending",
+            "work",  # of predictions
             "drift",  # what keeps two clocks together, or 0 where there is one
             "progress",  # of capture, for that
             "delay",  # samples to have between capture and playback, on two clocks
@@ -71,7 +64,7 @@ PLAYBACK = np.dtype(
             "level",  # ramp of the high band
             "limiters",  # one for each lane
             "good_run",
-            "wet_tail",
+            "wet_tail",  # samples left of a tail
             "dry_tail",
             "blocks",
             "device_frames",
@@ -117,10 +110,19 @@ def _fetch(playback, count):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
+def _end(playback, history, ending):  # type: ignore[no-untyped-def]
+    """Find how the signal in *history* goes on and ends."""
+    past = floats_at(history, (playback.lanes, HISTORY_SAMPLES))
+    tail = floats_at(ending, (playback.lanes, FADE_SAMPLES))
+    for lane in range(playback.lanes):
+        predict(past, lane, playback.history_position, tail, playback.work)
+
+
+@njit(**COMPILE)
 def _break_dry(playback):  # type: ignore[no-untyped-def]
     """The low band breaks off here: what was heard of it, a tail included, goes on as a tail."""
     playback.dry_tail = FADE_SAMPLES
-    playback.dry_break = playback.history_position
+    _end(playback, playback.dry_history, playback.dry_ending)
     playback.dry_gain = 0.0
 
 
@@ -132,7 +134,7 @@ def _break_wet(playback):  # type: ignore[no-untyped-def]
         left += smooth_step(playback.wet_gain)
     playback.wet_tail_room = left
     playback.wet_tail = FADE_SAMPLES
-    playback.wet_break = playback.history_position
+    _end(playback, playback.wet_history, playback.wet_ending)
     playback.wet_gain = 0.0
 
 
@@ -164,20 +166,6 @@ def _gains(playback, dry_there, wet_there, settled, recover_samples):  # type: i
 
 
 @njit(**COMPILE)
-def _tail(history, lane, broke, left):  # type: ignore[no-untyped-def]
-    """How a signal goes on that broke off at *broke* in its history: turned about its last sample, fading.
-
-    What runs backwards is turned upside down about the last sample, so that value and slope go on; that
-    offset itself dies away quickly, before low notes could swing far out.
-    """
-    since = FADE_SAMPLES - left
-    last = history[lane, (broke - 1) % HISTORY_SAMPLES]
-    mirrored = history[lane, (broke - 2 - since) % HISTORY_SAMPLES]
-    offset = np.float32(smooth_step(max(1.0 - since / _OFFSET_SAMPLES, 0.0)))
-    return np.float32(2.0) * last * offset - mirrored * np.float32(smooth_step(left / FADE_SAMPLES))
-
-
-@njit(**COMPILE)
 def _mix(playback, count):  # type: ignore[no-untyped-def]
     """Put the next *count* samples (48 kHz) into ``playback.dry``, and into the ring for observers."""
     have_dry, have_wet, unsettled = _fetch(playback, count)
@@ -186,6 +174,8 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
     wet = floats_at(playback.wet, (lanes, playback.capacity))
     dry_history = floats_at(playback.dry_history, (lanes, HISTORY_SAMPLES))
     wet_history = floats_at(playback.wet_history, (lanes, HISTORY_SAMPLES))
+    dry_ending = floats_at(playback.dry_ending, (lanes, FADE_SAMPLES))
+    wet_ending = floats_at(playback.wet_ending, (lanes, FADE_SAMPLES))
     gain_ramp = record_at(playback.gain, RAMP)
     level_ramp = record_at(playback.level, RAMP)
     replace = False
@@ -215,9 +205,9 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
             if i < have_wet:
                 shaped = level * wet_gain * wet[lane, i]
             if playback.dry_tail > 0:
-                straight += _tail(dry_history, lane, playback.dry_break, playback.dry_tail)
+                straight += dry_ending[lane, FADE_SAMPLES - playback.dry_tail]
             if playback.wet_tail > 0:
-                shaped += _tail(wet_history, lane, playback.wet_break, playback.wet_tail)
+                shaped += wet_ending[lane, FADE_SAMPLES - playback.wet_tail]
             dry_history[lane, newest] = straight
             wet_history[lane, newest] = shaped
             limiter = record_at(playback.limiters + LIMITER_BYTES * lane, LIMITER)
@@ -237,7 +227,7 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
 
 @njit(**COMPILE)
 def _jump(playback, cursor):  # type: ignore[no-untyped-def]
-    """Go on playing from *cursor*: what was playing fades out mirrored while what comes fades in."""
+    """Go on playing from *cursor*: what was playing ends while what comes fades in."""
     playback.cursor = cursor
     _break_dry(playback)
     if playback.wet_gain > 0.0:
