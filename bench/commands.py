@@ -15,9 +15,9 @@ from realtime.paths import find_model
 from realtime.report import Report
 
 from . import engine as engine_bench
-from . import model as model_bench
 from .loads import LOADS
 from .machine import machine
+from .report.output import Output
 
 bench = typer.Typer(
     help="Measure latency and deadlines.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -26,30 +26,40 @@ bench = typer.Typer(
 _Json = Annotated[str | None, typer.Option("--json", help="Write figures as JSON; '-': standard output.")]
 
 
+_Html = Annotated[str | None, typer.Option("--html", help="Write one page with tables and plots to this file.")]
+
+
 @bench.command()
 def model(
-    names: Annotated[list[str] | None, typer.Argument(help="Shipped names or paths of .onnx files.")] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Audio to run through each.")] = 10.0,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Shipped names or paths of .onnx files, of other makers as well.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of each, at the pace of live use.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="By turns, in so many rounds.")] = 8,
     batch: Annotated[bool, typer.Option(help="Also find how many streams one core holds.")] = True,
+    operators: Annotated[bool, typer.Option("--operators", help="Also tell the time of each operator.")] = False,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Also try the options of ONNX Runtime.")] = False,
+    peer_hop_ms: Annotated[
+        float | None, typer.Option("--peer-hop", min=0.1, help="Audio that a call of a foreign file stands for, in ms.")
+    ] = None,
+    shapes: Annotated[
+        list[str] | None, typer.Option("--shape", help="Of an input that a foreign file leaves open: NAME=1x512.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="In a fifth of the time.")] = False,
     json_target: _Json = None,
+    html: _Html = None,
 ) -> None:
-    """Compute per hop of model files."""
-    report = Report(json_target)
-    rows = []
-    headings = ("model", "streams/core", "hop ms", "latency ms", "p50", "p99", "p99.9", "max ms", "RTF", "kB")
-    table = Table(*headings, box=box.SIMPLE, padding=(0, 0))
-    for name in names or ["default"]:
-        path = find_model(name)
-        if path is None:
-            raise FullbandError("'none' is no model to measure", exit_status=2)
-        row = model_bench.measure(path, seconds)
-        row["streams_per_core"] = model_bench.streams_per_core(path) if batch else None
-        rows.append(row)
-        shown = ("hop_ms", "latency_ms", "p50_ms", "p99_ms", "p999_ms", "max_ms", "rtf", "size_kb")
-        table.add_row(row["name"], str(row["streams_per_core"] or "–"), *(f"{row[key]:g}" for key in shown))
-    if json_target != "-":
-        report.console.print(table)
-    report.finish({**rows[0], "machine": machine()} if len(rows) == 1 else {"machine": machine(), "models": rows})
+    """Compute per hop of model files: at the pace of live use, as fast as they go, and in batches."""
+    from . import model_commands
+
+    output = Output(json_target, html)
+    seconds = seconds / 5.0 if quick else seconds
+    request = model_commands.Request(
+        tuple(names or ["default"]), seconds, rounds, batch, operators, sweep, peer_hop_ms, tuple(shapes or ())
+    )
+    with output.progress() as progress:
+        document = model_commands.measure(request, progress)
+    output.finish(document)
 
 
 @bench.command()

@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 #: What only the extra ``train`` brings.
-_TRAINING_PACKAGES = ("torch", "scipy", "onnx", "onnxscript", "visqol", "av", "pesq", "jinja2")
+_TRAINING_PACKAGES = ("torch", "scipy", "onnx", "onnxscript", "visqol", "av", "pesq")
 
 
 class _LazyCommand(TyperCommand):

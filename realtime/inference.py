@@ -68,6 +68,8 @@ class Inference:
         self.record = self._record[0]
         self.address = int(self._record.ctypes.data)
         self._low = low
+        #: How long each of the runs before going live took.
+        self.warm_up_ms = np.zeros(WARM_UP_HOPS)
         self._bind()
         self._warm_up()
 
@@ -139,7 +141,11 @@ class Inference:
         silence = Ring(self.lanes, self.contract.hop_samples * WARM_UP_HOPS + self.contract.input_samples)
         silence.record["write"] = self.contract.hop_samples * WARM_UP_HOPS
         self.record["low"] = silence.address
-        run_hops_at(self.address, WARM_UP_HOPS)
+        spent_ns = self._tally.compute_histogram
+        for hop in range(WARM_UP_HOPS):
+            before_ns = int(spent_ns[-1])
+            run_hops_at(self.address, 1)
+            self.warm_up_ms[hop] = (int(spent_ns[-1]) - before_ns) / 1e6
         self.record["low"] = self._low.address
         self.reset()
 

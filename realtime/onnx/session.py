@@ -14,16 +14,32 @@ from ..errors import FullbandError
 from .runtime import OnnxRuntimeError, api
 
 _FLOAT32 = 1  # ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
+
+#: ONNXTensorElementDataType of what tensors of ours may hold.
+ELEMENT_TYPES = {
+    1: np.float32,
+    2: np.uint8,
+    3: np.int8,
+    6: np.int32,
+    7: np.int64,
+    9: np.bool_,
+    10: np.float16,
+    11: np.float64,
+}
 _ALL_OPTIMISATIONS = 99
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """A declared input or output. Dimensions that the file leaves open are -1."""
+    """A declared input or output. Dimensions that the file leaves open are -1; *element* is a number of ONNX's."""
 
     name: str
     shape: tuple[int, ...]
-    is_float32: bool
+    element: int
+
+    @property
+    def is_float32(self) -> bool:
+        return self.element == _FLOAT32
 
 
 @dataclass(frozen=True)
@@ -100,7 +116,7 @@ class Session:
             call("GetDimensions", tensor, dimensions, rank)
             shape = tuple(int(d) for d in dimensions)
         call("ReleaseTypeInfo", kind)
-        return TensorInfo(name, shape, element.value == _FLOAT32)
+        return TensorInfo(name, shape, element.value)
 
     def metadata(self, key: str) -> str | None:
         """The value of *key* in the file's ``metadata_props``; None when it has none."""
@@ -116,7 +132,7 @@ class Session:
         call("ReleaseModelMetadata", record)
         return value
 
-    def tensor(self, memory: NDArray[np.float32]) -> int:
+    def tensor(self, memory: NDArray[Any], element: int = _FLOAT32) -> int:
         """An OrtValue over *memory*, which must outlive it; freed by :meth:`free`."""
         value = ctypes.c_void_p()
         shape = (ctypes.c_int64 * memory.ndim)(*memory.shape)
@@ -127,7 +143,7 @@ class Session:
             ctypes.c_size_t(memory.nbytes),
             shape,
             ctypes.c_size_t(memory.ndim),
-            ctypes.c_int(_FLOAT32),
+            ctypes.c_int(element),
             ctypes.byref(value),
         )
         return int(value.value or 0)

@@ -1,0 +1,1 @@
+"""What every measurement of ``fullband bench`` leaves: one document, shown as tables, JSON and a page."""
