@@ -22,6 +22,7 @@ COMMANDS = {
     "live": ("realtime.commands.live", "Make a microphone full-band in real time."),
     "file": ("realtime.commands.file", "Make recordings full-band."),
     "ctl": ("realtime.commands.ctl", "Control a running host."),
+    "voip": ("realtime.commands.voip", "Telephony through the host."),
     "devices": ("realtime.commands.devices", "List the sound devices."),
     "doctor": ("realtime.commands.doctor", "Tell what this machine can hold."),
     "bench": ("bench.commands", "Measure latency and deadlines."),
@@ -32,27 +33,39 @@ COMMANDS = {
 
 
 #: What only the extra ``train`` brings.
-_TRAINING_PACKAGES = ("torch", "scipy", "onnx", "onnxscript", "visqol", "av", "pesq")
+_TRAINING_PACKAGES = ("torch", "scipy", "onnx", "onnxscript", "visqol", "pesq")
+#: What only the extra ``voip`` brings.
+_VOIP_PACKAGES = ("aiosipua", "aiortc", "aiohttp", "av")
 
 
 class _LazyCommand(TyperCommand):
     """Knows its name and help; the real command is loaded when it gets arguments."""
 
+    commands: dict[str, tuple[str, str]]
+
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        return _load(self.name or "").make_context(info_name, args, parent=parent, **extra)
+        return _load(self.name or "", self.commands).make_context(info_name, args, parent=parent, **extra)
 
 
-class _LazyGroup(TyperGroup):
+class LazyGroup(TyperGroup):
+    """A group of commands, each loaded when it is used: *table* is as :data:`COMMANDS`."""
+
+    table = COMMANDS
+
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return _LazyCommand(cmd_name, help=COMMANDS[cmd_name][1]) if cmd_name in COMMANDS else None
+        if cmd_name not in self.table:
+            return None
+        command = _LazyCommand(cmd_name, help=self.table[cmd_name][1])
+        command.commands = self.table
+        return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args[0] not in COMMANDS:
-            near = nearest(args[0], list(COMMANDS))
-            hint = f"did you mean '{near[0]}'?" if near else f"commands are: {', '.join(COMMANDS)}"
+        if args[0] not in self.table:
+            near = nearest(args[0], list(self.table))
+            hint = f"did you mean '{near[0]}'?" if near else f"commands are: {', '.join(self.table)}"
             raise FullbandError(f"no command '{args[0]}'; {hint}", exit_status=2)
         return super().resolve_command(ctx, args)
 
@@ -65,9 +78,9 @@ def _announce_compilation() -> None:
         sys.stderr.write("compiling the audio path for this processor, once …\n")
 
 
-def _load(name: str) -> Any:
-    module_name, help_text = COMMANDS[name]
-    if name in ("live", "file", "doctor", "bench"):
+def _load(name: str, commands: dict[str, tuple[str, str]]) -> Any:
+    module_name, help_text = commands[name]
+    if name in ("live", "file", "doctor", "bench", "sip", "rtp", "web"):
         _announce_compilation()
     module = importlib.import_module(module_name)
     loaded: Any = getattr(module, name)
@@ -79,7 +92,7 @@ def _load(name: str) -> Any:
 
 
 app = typer.Typer(
-    cls=_LazyGroup,
+    cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -109,9 +122,11 @@ def main() -> None:
     except FullbandError as error:
         status = _fail(str(error), error.exit_status)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in _TRAINING_PACKAGES:
+        package = (error.name or "").split(".")[0]
+        if package not in (*_TRAINING_PACKAGES, *_VOIP_PACKAGES):
             raise
-        status = _fail(f"this needs {error.name}, which the light install leaves out: pip install 'fullband[train]'", 1)
+        extra = "train" if package in _TRAINING_PACKAGES else "voip"
+        status = _fail(f"this needs {package}, which the light install leaves out: pip install 'fullband[{extra}]'", 1)
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except BrokenPipeError:

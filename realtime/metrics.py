@@ -94,19 +94,20 @@ class _Handler(WSGIRequestHandler):
 class Metrics:
     """Serves what it was last given by :meth:`update`, on ``http://127.0.0.1:port/metrics``.
 
-    Raises :class:`FullbandError` where the port is taken or prometheus_client is missing. *port* 0 takes any.
+    *describe* makes metric families of it, by default of :class:`Statistics`. Raises :class:`FullbandError` where the
+    port is taken or prometheus_client is missing. *port* 0 takes any.
     """
 
-    def __init__(self, port: int, statistics: Statistics) -> None:
+    def __init__(self, port: int, newest: Any, describe: Callable[[Any], Iterator[Any]] = families) -> None:
         try:
             from prometheus_client import CollectorRegistry, make_wsgi_app
         except ModuleNotFoundError:
             raise FullbandError(
                 "figures for Prometheus need prometheus_client: pip install 'fullband[metrics]'"
             ) from None
-        self._newest = statistics
+        self._newest = newest
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(lambda: self._newest))
+        registry.register(_Collector(lambda: describe(self._newest)))
         try:
             self._server = make_server(_ADDRESS, port, make_wsgi_app(registry), handler_class=_Handler)
         except OSError as error:
@@ -115,9 +116,9 @@ class Metrics:
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
 
-    def update(self, statistics: Statistics) -> None:
+    def update(self, newest: Any) -> None:
         """Tell these from now on."""
-        self._newest = statistics
+        self._newest = newest
 
     def close(self) -> None:
         """Serve no more."""
@@ -135,11 +136,11 @@ class Metrics:
 class _Collector:
     """Prometheus' own kind of object that is asked for families."""
 
-    def __init__(self, newest: Callable[[], Statistics]) -> None:
-        self._newest = newest
+    def __init__(self, told: Callable[[], Iterator[Any]]) -> None:
+        self._told = told
 
     def describe(self) -> list[Any]:
         return []
 
     def collect(self) -> Iterator[Any]:
-        return families(self._newest())
+        return self._told()
