@@ -164,6 +164,13 @@ class Inference:
         record["settled_index"] = position + int(record["settle_samples"]) if position else -(1 << 40)
         self.high.record["write"] = position
 
+    def reset_lane(self, lane: int) -> None:
+        """Another voice begins in *lane*, after silence; the others go on. Only while no thread runs it."""
+        for memory in (self.overlap, *self._states[0], *self._states[1]):
+            memory[lane] = 0.0
+        self._offset[lane] = self._held_power[lane] = 0.0
+        self._tie_gain[lane] = 1.0
+
     def catch_up(self, origin: int) -> None:
         """Begin in the recent past of the low band and run up to now, so as to be settled when heard.
 
@@ -193,6 +200,14 @@ class Inference:
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
         """Where the voice's own band ends."""
         self.controls["cutoff_hz"][:] = cutoff_hz
+        self._set_tie(cutoff_hz)
+
+    def set_lane_cutoff_hz(self, lane: int, cutoff_hz: float) -> None:
+        """The same for one of many voices. Believed is what the narrowest of them may have above it."""
+        self.controls["cutoff_hz"][lane] = cutoff_hz
+        self._set_tie(float(self.controls["cutoff_hz"].min()))
+
+    def _set_tie(self, cutoff_hz: float) -> None:
         tie_db = max(_TIE_DB + _TIE_DB_PER_OCTAVE * math.log2(cutoff_hz / _TIE_HZ), _LEAST_TIE_DB)
         self.record["tie"] = 10.0 ** (tie_db / 20.0)
 

@@ -55,7 +55,7 @@ class Codec:
     clock_hz: int
     payload_type: int
     bandwidth_hz: float
-    make_encoder: Callable[[int], Encoder] = field(repr=False, compare=False)
+    make_encoder: Callable[[int, bool], Encoder] = field(repr=False, compare=False)
     make_decoder: Callable[[], Decoder] = field(repr=False, compare=False)
     channels: int = 1
     fmtp: str | None = None
@@ -65,9 +65,9 @@ class Codec:
         """As in ``a=rtpmap:0 PCMU/8000``."""
         return f"{self.name}/{self.clock_hz}" + (f"/{self.channels}" if self.channels > 1 else "")
 
-    def encoder(self, packet_ms: int = 20) -> Encoder:
-        """A fresh one, for packets of *packet_ms*."""
-        return self.make_encoder(packet_ms)
+    def encoder(self, packet_ms: int = 20, dtx: bool = False) -> Encoder:
+        """A fresh one, for packets of *packet_ms*; *dtx*: pauses may be left out."""
+        return self.make_encoder(packet_ms, dtx)
 
     def decoder(self) -> Decoder:
         """A fresh one."""
@@ -130,10 +130,10 @@ def _lazily(module: str, name: str, *given: Any) -> Callable[..., Any]:
     return make
 
 
-PCMU = Codec("PCMU", 8_000, 8_000, 0, 4_000.0, lambda _: _table("mu"), lambda: _table("mu"))
-PCMA = Codec("PCMA", 8_000, 8_000, 8, 4_000.0, lambda _: _table("a"), lambda: _table("a"))
+PCMU = Codec("PCMU", 8_000, 8_000, 0, 4_000.0, lambda *_: _table("mu"), lambda: _table("mu"))
+PCMA = Codec("PCMA", 8_000, 8_000, 8, 4_000.0, lambda *_: _table("a"), lambda: _table("a"))
 #: Its clock runs at 8 kHz by a mistake of RFC 1890 that is kept for ever (RFC 3551 section 4.5.2).
-G722 = Codec("G722", 16_000, 8_000, 9, 8_000.0, lambda _: _lazily(".g722", "Encoder")(), _lazily(".g722", "Decoder"))
+G722 = Codec("G722", 16_000, 8_000, 9, 8_000.0, lambda *_: _lazily(".g722", "Encoder")(), _lazily(".g722", "Decoder"))
 OPUS = Codec(
     "opus",
     48_000,
@@ -145,9 +145,9 @@ OPUS = Codec(
     channels=2,
     fmtp="useinbandfec=1;minptime=10",
 )
-L16 = Codec("L16", 48_000, 48_000, 98, 24_000.0, lambda _: _Linear(), _Linear)
-L16_WIDE = Codec("L16", 16_000, 16_000, 97, 8_000.0, lambda _: _Linear(), _Linear)
-L16_NARROW = Codec("L16", 8_000, 8_000, 96, 4_000.0, lambda _: _Linear(), _Linear)
+L16 = Codec("L16", 48_000, 48_000, 98, 24_000.0, lambda *_: _Linear(), _Linear)
+L16_WIDE = Codec("L16", 16_000, 16_000, 97, 8_000.0, lambda *_: _Linear(), _Linear)
+L16_NARROW = Codec("L16", 8_000, 8_000, 96, 4_000.0, lambda *_: _Linear(), _Linear)
 
 CODECS = (PCMU, PCMA, G722, OPUS, L16, L16_WIDE, L16_NARROW)
 

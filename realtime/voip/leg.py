@@ -1,32 +1,42 @@
-"""One end of a call over RTP: a pair of sockets, a receiver, a sender, and what both count."""
+"""One end of a call over RTP: its sockets, a receiver, a sender, and what both count."""
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..errors import FullbandError
-from . import events
+from . import emodel, events, rtcp
 from .frames import Frame, silence
 from .media import Address, Media
 from .receiver import ReceivedCounts, Receiver
-from .rtp import MAX_PACKET_BYTES, Packet, looks_like_rtcp, parse
-from .sender import Sender
+from .rtp import Packet, looks_like_rtcp, parse
+from .sender import Sender, SentCounts
+from .sockets import SocketPair
+
+#: More from one source than this is no telephone call: packets in one go, and each second. A tone beside audio in
+#: packets of 10 ms makes 200.
+_BURST_PACKETS, _PACKETS_PER_SECOND = 200.0, 300.0
+
+#: The sockets are looked after once for each frame, by whichever of pull and push comes first.
+_SERVICE_NS = 5_000_000
+
+#: A key whose end never comes has ended after so long.
+_KEY_TIMEOUT_NS = 250_000_000
 
 
 @dataclass(frozen=True)
 class LegStatistics:
-    """One leg at one moment. Counts are from its beginning; times and rates are the present ones.
+    """One leg at one moment. Counts are from its beginning; times are the present ones.
 
-    *jitter_ms* is RFC 3550's. *concealed_share* is of all that was played while the other side was to be heard.
-    *delay_ms* is what the jitter buffer adds now. *round_trip_ms* is None until the other side has reported. *mos* is
-    the E-model's estimate (G.107) for what is heard here, 1 to 4.5; None before anything was.
+    *refused* came from somewhere else than was negotiated, *limited* were too many. *jitter_ms* is RFC 3550's.
+    *concealed_share* is of all that was played while the other side was speaking. *delay_ms* is what the jitter buffer
+    adds now, *target_ms* what it aims at; *drift_ppm* how much faster the other side's clock runs. *round_trip_ms* and
+    *remote_lost_share* are from the other side's last report, None before. *mos* is the E-model's estimate (G.107) for
+    what is heard here, 1 to 4.5; None before anything was.
     """
 
     codec: str
@@ -34,33 +44,56 @@ class LegStatistics:
     packets_sent: int
     bytes_received: int
     bytes_sent: int
+    expected: int
     lost: int
     late: int
     duplicate: int
     reordered: int
+    recovered: int
     malformed: int
+    strange: int
     refused: int
+    limited: int
+    streams: int
+    resyncs: int
+    keys_received: int
+    keys_sent: int
+    seconds_heard: float
     concealed_share: float
     jitter_ms: float
     delay_ms: float
     target_ms: float
+    drift_ppm: float
     round_trip_ms: float | None
     remote_lost_share: float | None
     mos: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """For reports."""
-        return asdict(self)
+        return {key: round(value, 5) if isinstance(value, float) else value for key, value in asdict(self).items()}
+
+
+@dataclass
+class _PressedKey:
+    """The event that comes in: which, when it began, and how long it is by now."""
+
+    timestamp: int
+    code: int
+    duration: int
+    seen_ns: int
+    told: bool = False
 
 
 class Leg:
     """A source and a sink of frames that is a telephone line: silent until :meth:`negotiate`.
 
     Its sockets are bound at once, so that :attr:`local` can be offered. Audio moves when the exchange calls
-    :meth:`pull` and :meth:`push`, on the exchange's thread; all else may be called from any thread. *on_key* is called
-    with a key (``0``-``9 * # A``-``D``) and its duration in ms when the other side has pressed it, *on_silent* with the
-    seconds since the last packet once there was none for *silent_after_s*; both on the exchange's thread: they have
-    to return at once.
+    :meth:`pull` and :meth:`push`, on the exchange's thread; all else may be called from any thread.
+
+    *on_key* is called with a key (``0``-``9 * # A``-``D``) and its duration in ms when the other side has pressed it;
+    *on_silent* with the seconds since the last packet, once there was none for *silent_after_s* (again only after one
+    has come); *on_bye* when the other side says goodbye in RTCP. They are called on the exchange's thread and have to
+    return at once.
 
     Packets are taken from the negotiated address only. With *latch* the first sound packet decides the address, and
     sending follows it: for a peer behind a NAT.
@@ -74,22 +107,37 @@ class Leg:
         latch: bool = False,
         on_key: Callable[[str, int], None] | None = None,
         on_silent: Callable[[float], None] | None = None,
+        on_bye: Callable[[], None] | None = None,
         silent_after_s: float = 30.0,
+        name: str = "fullband",
     ) -> None:
         self.latch = latch
-        self.on_key = on_key
-        self.on_silent = on_silent
+        self.on_key, self.on_silent, self.on_bye = on_key, on_silent, on_bye
         self.silent_after_s = silent_after_s
+        self.name = name
         self._lock = threading.RLock()
-        self._rtp, self._rtcp = _open_pair(host, port)
-        self.local: Address = self._rtp.getsockname()[:2]
+        self._sockets = SocketPair(host, port)
+        #: Where the other side is to send RTP to.
+        self.local: Address = self._sockets.local
         self._media: Media | None = None
         self._remote: Address | None = None
+        self._latched = False
         self._sender: Sender | None = None
         self._receiver: Receiver | None = None
+        self._sent = SentCounts()
         self._received = ReceivedCounts()
-        self._refused = 0
+        self._refused = self._limited = self._bad_rtcp = self._keys_received = 0
+        self._tokens, self._tokens_ns = _BURST_PACKETS, 0
+        self._key: _PressedKey | None = None
+        self._serviced_ns = 0
+        self._heard_ns = time.monotonic_ns()
+        self._told_silent = False
         self._told: deque[Callable[[], None]] = deque()
+        self._report_due_ns = 0
+        self._remote_report: tuple[int, int] | None = None
+        self._reported = (0, 0)
+        self._round_trip_ms: float | None = None
+        self._remote_lost: float | None = None
         self._closed = False
 
     @property
@@ -98,45 +146,63 @@ class Leg:
         return self._media
 
     @property
+    def remote(self) -> Address | None:
+        """Where packets go to, and are taken from; latched on, or as negotiated."""
+        return self._remote
+
+    @property
     def bandwidth_hz(self) -> float:
-        """Where the band of the codec in use ends."""
+        """Where the band of the codec in use ends at most."""
         return self._media.codec.bandwidth_hz if self._media else 24_000.0
 
     def negotiate(self, media: Media) -> None:
-        """Use *media* from now on; again after a re-INVITE. A new codec begins a new stream; hold keeps it."""
+        """Use *media* from now on; again after a re-INVITE. Another codec begins a new stream, hold keeps it."""
         with self._lock:
-            old = self._media
-            self._media = media
+            old, self._media = self._media, media
             if old is None or media.remote != old.remote:
-                self._remote = media.remote
-            same = old is not None and (media.codec, media.type_number, media.ptime_ms, media.dtx) == (
-                old.codec, old.type_number, old.ptime_ms, old.dtx,
-            )  # fmt: skip
-            if not same or self._sender is None:
-                self._sender = Sender(media, self._send)
+                self._remote, self._latched = media.remote, False
+            self._heard_ns, self._told_silent = time.monotonic_ns(), False
+            if old is None or _format(media) != _format(old):
+                ssrc = self._sender.ssrc if self._sender else None
+                self._sender = Sender(media, self._send, self._sent, ssrc)
                 self._receiver = Receiver(media, self._received)
+            assert self._sender is not None
+            assert self._receiver is not None
+            self._sender.media = self._receiver.media = media
+            if not media.direction.receives:
+                self._receiver.rest()
+            if old is None:
+                self._report_due_ns = time.monotonic_ns() + int(0.5e9 * rtcp.next_interval_s())
 
-    def send_key(self, key: str, duration_ms: int = 160) -> None:
-        """Press *key* (``0``-``9 * # A``-``D``) for the other side, as an event; ignored where it takes none."""
-        raise NotImplementedError
+    def send_key(self, key: str, duration_ms: int = 160) -> bool:
+        """Press *key* (``0``-``9 * # A``-``D``) for the other side, as an event; False where it takes none."""
+        with self._lock:
+            media = self._media
+            if self._sender is None or media is None or media.events_type is None or key not in events.KEYS:
+                return False
+            self._sender.press(events.KEYS.index(key), duration_ms)
+            return True
 
     def pull(self) -> Frame:
         """What the other side says: a frame [480], concealed where it is missing."""
         with self._lock:
-            self._service()
+            now_ns = time.monotonic_ns()
+            self._service(now_ns)
             receiver, media = self._receiver, self._media
-            frame = silence()
-            if receiver is not None and media is not None:
-                heard = receiver.pull()
-                frame = heard if media.direction.receives else frame
+            if receiver is None or media is None or self._closed:
+                frame = silence()
+            else:
+                frame = receiver.pull(now_ns)
+                if not media.direction.receives:
+                    frame[:] = 0.0
         self._tell()
         return frame
 
     def push(self, frame: Frame) -> None:
         """Say *frame* [480] to the other side."""
         with self._lock:
-            self._service()
-            if self._sender is not None and self._media is not None:
+            self._service(time.monotonic_ns())
+            if self._sender is not None and self._media is not None and not self._closed:
                 if self._media.direction.sends and self._remote is not None:
                     self._sender.push(frame)
                 else:
@@ -146,35 +212,50 @@ class Leg:
     def statistics(self) -> LegStatistics:
         """All counters at this moment."""
         with self._lock:
-            counts, sender, receiver = self._received, self._sender, self._receiver
+            counts, sent, receiver = self._received, self._sent, self._receiver
+            concealed = counts.concealed_samples / max(counts.samples, 1)
+            delay_ms = receiver.heard_delay_ms if receiver else 0.0
+            one_way_ms = delay_ms + (self._round_trip_ms or 0.0) / 2 + (receiver.fixed_delay_ms if receiver else 0.0)
+            name = self._media.codec.name if self._media else ""
             return LegStatistics(
                 codec=self._media.codec.rtpmap if self._media else "",
                 packets_received=counts.packets,
-                packets_sent=sender.counts.packets if sender else 0,
+                packets_sent=sent.packets,
                 bytes_received=counts.payload_bytes,
-                bytes_sent=sender.counts.payload_bytes if sender else 0,
+                bytes_sent=sent.payload_bytes,
+                expected=counts.expected,
                 lost=counts.lost,
                 late=counts.late,
                 duplicate=counts.duplicate,
                 reordered=counts.reordered,
-                malformed=counts.malformed,
+                recovered=counts.recovered,
+                malformed=counts.malformed + self._bad_rtcp,
+                strange=counts.strange,
                 refused=self._refused,
-                concealed_share=counts.concealed_samples / max(counts.samples, 1),
-                jitter_ms=0.0,
-                delay_ms=receiver.buffer_ms if receiver else 0.0,
-                target_ms=0.0,
-                round_trip_ms=None,
-                remote_lost_share=None,
-                mos=None,
+                limited=self._limited + counts.overflow,
+                streams=counts.streams,
+                resyncs=counts.resyncs,
+                keys_received=self._keys_received,
+                keys_sent=sent.keys,
+                seconds_heard=counts.samples / 48_000,
+                concealed_share=min(concealed, 1.0),
+                jitter_ms=receiver.jitter_ms if receiver else 0.0,
+                delay_ms=delay_ms,
+                target_ms=receiver.target_ms if receiver else 0.0,
+                drift_ppm=receiver.ppm if receiver else 0.0,
+                round_trip_ms=self._round_trip_ms,
+                remote_lost_share=self._remote_lost,
+                mos=emodel.mos(name, one_way_ms, min(concealed, 1.0)) if counts.samples else None,
             )
 
     def close(self) -> None:
         """Say goodbye (RTCP BYE) and close the sockets; from then on silent. May be called twice."""
         with self._lock:
             if not self._closed:
+                if self._media is not None:
+                    self._report(time.monotonic_ns(), bye=True)
                 self._closed = True
-                self._rtp.close()
-                self._rtcp.close()
+                self._sockets.close()
 
     def __enter__(self) -> Leg:
         return self
@@ -182,72 +263,173 @@ class Leg:
     def __exit__(self, *_: Any) -> None:
         self.close()
 
+    # -- in and out ---------------------------------------------------------------------------------------------------
+
     def _send(self, datagram: bytes) -> None:
-        if self._closed or self._remote is None:
+        if self._remote is not None:
+            self._sockets.send(datagram, self._remote)
+
+    def _service(self, now_ns: int) -> None:
+        """Take all that has come, report when it is time, tell of silence."""
+        if self._closed or now_ns - self._serviced_ns < _SERVICE_NS:
             return
-        # A peer that is gone, a full buffer: the next packet may find it better.
-        with suppress(OSError):
-            self._rtp.sendto(datagram, self._remote)
+        self._serviced_ns = now_ns
+        for datagram, address, arrival_ns in self._sockets.receive(now_ns):
+            self._take(datagram, address, arrival_ns)
+        if self._key is not None and now_ns - self._key.seen_ns > _KEY_TIMEOUT_NS:
+            self._end_key()
+        if self._media is None:
+            return
+        if now_ns >= self._report_due_ns:
+            self._report(now_ns)
+        silent_s = (now_ns - self._heard_ns) / 1e9
+        if silent_s > self.silent_after_s and not self._told_silent and self.on_silent is not None:
+            self._told_silent = True
+            on_silent = self.on_silent
+            self._told.append(lambda: on_silent(silent_s))
 
-    def _service(self) -> None:
-        """Take all that has come."""
-        while not self._closed:
-            try:
-                datagram, address = self._rtp.recvfrom(MAX_PACKET_BYTES + 1)
-            except OSError:
-                return
-            if looks_like_rtcp(datagram):
-                continue
-            packet = parse(datagram)
-            if packet is None:
-                self._received.malformed += 1
-            elif not self._is_from_peer(address[:2]):
-                self._refused += 1
-            else:
-                self._take(packet, time.monotonic_ns())
+    def _take(self, datagram: bytes, address: Address, arrival_ns: int) -> None:
+        is_report = looks_like_rtcp(datagram)
+        if not self._is_from_peer(address, is_report):
+            self._refused += 1
+            return
+        if not self._has_token(arrival_ns):
+            self._limited += 1
+            return
+        if is_report:
+            self._take_report(datagram, arrival_ns)
+            return
+        packet = parse(datagram)
+        if packet is None:
+            self._received.malformed += 1
+            return
+        if self.latch and not self._latched and self._is_expected(packet):
+            self._remote, self._latched = address, True
+        self._take_packet(packet, arrival_ns)
 
-    def _is_from_peer(self, address: Address) -> bool:
-        if self._remote is None and self.latch:
-            self._remote = address
-        return address == self._remote
+    def _is_from_peer(self, address: Address, is_report: bool) -> bool:
+        if address == self._remote or (self.latch and not self._latched and not is_report):
+            return True
+        return is_report and self._media is not None and address == self._media.rtcp_address
 
-    def _take(self, packet: Packet, arrival_ns: int) -> None:
+    def _is_expected(self, packet: Packet) -> bool:
+        media = self._media
+        return media is not None and packet.payload_type in (media.type_number, media.events_type, media.noise_type)
+
+    def _has_token(self, now_ns: int) -> bool:
+        gained = (now_ns - self._tokens_ns) * 1e-9 * _PACKETS_PER_SECOND
+        self._tokens = min(self._tokens + max(gained, 0.0), _BURST_PACKETS)
+        self._tokens_ns = max(now_ns, self._tokens_ns)
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def _take_packet(self, packet: Packet, arrival_ns: int) -> None:
         media, receiver = self._media, self._receiver
         if media is None or receiver is None:
+            return
+        self._heard_ns, self._told_silent = arrival_ns, False
+        if not media.direction.receives:
             return
         if packet.payload_type == media.type_number:
             receiver.accept(packet, arrival_ns)
         elif packet.payload_type == media.events_type:
-            event = events.parse(packet.payload)
-            if event is not None and event.end and self.on_key is not None and event.code < len(events.KEYS):
-                key, ms = events.KEYS[event.code], event.duration * 1000 // media.codec.clock_hz
-                on_key = self.on_key
-                self._told.append(lambda: on_key(key, ms))
+            receiver.skip_sequence(packet)
+            self._take_event(packet, arrival_ns)
+        elif packet.payload_type == media.noise_type:
+            receiver.skip_sequence(packet)
+            receiver.note_noise(packet.payload)
+        else:
+            self._received.strange += 1
+
+    def _take_event(self, packet: Packet, arrival_ns: int) -> None:
+        event = events.parse(packet.payload)
+        if event is None:
+            self._received.malformed += 1
+            return
+        key = self._key
+        if key is None or key.timestamp != packet.timestamp:
+            if key is not None:
+                self._end_key()
+            key = self._key = _PressedKey(packet.timestamp, event.code, event.duration, arrival_ns)
+        key.duration = max(key.duration, event.duration)
+        key.seen_ns = arrival_ns
+        if event.end and not key.told:
+            self._tell_key(key)
+
+    def _end_key(self) -> None:
+        key, self._key = self._key, None
+        if key is not None and not key.told:
+            self._tell_key(key)
+
+    def _tell_key(self, key: _PressedKey) -> None:
+        """Once for each key; the end of it comes three times."""
+        key.told = True
+        if key.code >= len(events.KEYS) or self._media is None:
+            return
+        self._keys_received += 1
+        if self.on_key is not None:
+            on_key, name = self.on_key, events.KEYS[key.code]
+            duration_ms = key.duration * 1000 // self._media.codec.clock_hz
+            self._told.append(lambda: on_key(name, duration_ms))
 
     def _tell(self) -> None:
         """Callbacks, with no lock held."""
         while self._told:
             self._told.popleft()()
 
+    # -- reports ------------------------------------------------------------------------------------------------------
 
-def _open_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """RTP's socket on an even port, and RTCP's on the next; *port* 0: any."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(100):
-        rtp, rtcp = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
-        try:
-            rtp.bind((host, port))
-            taken = rtp.getsockname()[1]
-            if port == 0 and taken % 2:
-                raise OSError(None, "an odd port")
-            rtcp.bind((host, taken + 1))
-        except OSError as error:
-            rtp.close()
-            rtcp.close()
-            if port:
-                raise FullbandError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-            continue
-        rtp.setblocking(False)
-        rtcp.setblocking(False)
-        return rtp, rtcp
-    raise FullbandError(f"no free pair of UDP ports on {host}")
+    def _take_report(self, datagram: bytes, arrival_ns: int) -> None:
+        contents = rtcp.parse(datagram)
+        if contents is None:
+            self._bad_rtcp += 1
+            return
+        sender = self._sender
+        for report in contents.reports:
+            if report.ntp is not None:
+                self._remote_report = (rtcp.middle(report.ntp), arrival_ns)
+            for block in report.blocks:
+                if sender is not None and block.ssrc == sender.ssrc:
+                    self._remote_lost = block.fraction_lost
+                    if block.last_report:
+                        passed = (rtcp.middle(rtcp.ntp_now()) - block.last_report - block.since_last_report) % (1 << 32)
+                        # A negative time, by clocks that are read at slightly different moments, is none.
+                        self._round_trip_ms = passed / 65.536 if passed < 1 << 31 else 0.0
+        if contents.goodbyes and self.on_bye is not None:
+            self._told.append(self.on_bye)
+
+    def _report(self, now_ns: int, bye: bool = False) -> None:
+        self._report_due_ns = now_ns + int(1e9 * rtcp.next_interval_s())
+        media, sender, receiver = self._media, self._sender, self._receiver
+        if media is None or sender is None or receiver is None or media.rtcp_address is None:
+            return
+        block = None
+        if receiver.ssrc is not None:
+            counts = self._received
+            expected, lost = counts.expected, counts.lost
+            new_expected, new_lost = expected - self._reported[0], lost - self._reported[1]
+            self._reported = (expected, lost)
+            last, came_ns = self._remote_report or (0, now_ns)
+            since = int((now_ns - came_ns) * 65_536 / 1e9) if last else 0
+            block = rtcp.Block(
+                receiver.ssrc,
+                max(new_lost, 0) / max(new_expected, 1),
+                lost,
+                receiver.highest_sequence,
+                int(receiver.jitter_clock),
+                last,
+                since,
+            )
+        sent = None
+        if sender.counts.packets:
+            sent = (rtcp.ntp_now(), sender.timestamp, sender.counts.packets, sender.counts.payload_bytes)
+        compound = rtcp.build(sender.ssrc, self.name, block, sent, bye=bye)
+        to = self._remote if self._latched and media.rtcp_mux and self._remote else media.rtcp_address
+        self._sockets.send(compound, to, report=not media.rtcp_mux)
+
+
+def _format(media: Media) -> tuple[object, ...]:
+    """What a stream cannot change and go on."""
+    return (media.codec, media.type_number, media.ptime_ms, media.dtx)

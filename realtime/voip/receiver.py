@@ -1,92 +1,564 @@
-"""From packets to frames: one RTP stream on its way in."""
+"""From packets to frames: the adaptive jitter buffer, with concealment, time-scaling and drift.
+
+Times of one stream lie on one line, the *media time*, in samples of the codec's rate. A packet's transit is its arrival
+less its timestamp; the fastest packet of late is the base. Whatever is played has a *delay* over that base, which is
+what the buffer costs, exactly, and is held at the target (:mod:`.delay`):
+
+- a packet that is missing when it is needed is waited for while the delay is below the target, and the delay grows;
+- otherwise it is lost: made up from the packet after it (Opus), or concealed, and time goes on;
+- too long a delay is cut by whole pitch periods, in silence at once and in speech now and then; too short a delay is
+  stretched likewise; what remains, and the drift of the sender's clock, is steered by the resampler.
+"""
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from ..native.memory import aligned_zeros
 from ..native.resampler import Resampler
 from ..onnx.contract import RATE_HZ
-from .codecs import Decoder
-from .dsp import resample_at
-from .frames import FRAME_MS, FRAME_SAMPLES, Frame, silence
+from . import noise as comfort
+from .codecs import Decoder, Samples
+from .delay import DelayTarget
+from .dsp import (
+    CONCEALMENT,
+    LONGEST_PERIOD_MS,
+    NOISE_ORDER,
+    SHORTEST_PERIOD_MS,
+    begin_concealment,
+    blend,
+    conceal,
+    find_period,
+    join_samples,
+    lengthen,
+    power,
+    resample_at,
+    samples_needed,
+    shorten,
+)
+from .frames import FRAME_MS, FRAME_SAMPLES, Frame
 from .media import Media
-from .rtp import SEQUENCE_RANGE, Packet, unwrap
+from .rtp import SEQUENCE_RANGE, TIMESTAMP_RANGE, Packet, unwrap
+
+#: Added to the target: a packet is played from when it came to one frame later.
+_MARGIN_MS = float(FRAME_MS)
+
+#: Bounds of the target. Beyond the upper one a call becomes awkward, and more loss is the lesser evil.
+_LEAST_TARGET_MS, _MOST_TARGET_MS = 15.0, 200.0
+
+#: The delay may be off by so much before periods are cut out, or put in.
+_SLACK_MS = 6.0
+#: Time from one such cut in speech to the next, when the delay is somewhat and far too long.
+_PAUSE_MS, _SHORT_PAUSE_MS, _FAR_MS = 200.0, 40.0, 60.0
+#: Beyond this above the target, audio is left out until it fits again.
+_EXCESS_MS = 150.0
+
+#: How like two periods must be for one to be taken for the other.
+_LIKE = 0.85
+#: Below so many times the floor's power (or -60 dBFS) there is silence: any length can be cut out.
+_SILENCE = 4.0
+_SILENT_POWER = 1e-6
+
+#: Crossfade from concealment to what follows.
+_MERGE_MS = 5.0
+
+#: A transit that differs from the base by more than this, or a sequence number that jumps so far, is another stream, or
+#: no packet of this one: the next packet tells (RFC 3550 appendix A.1).
+_STRANGE_MS = 2_000.0
+_MOST_DROPOUT, _MOST_MISORDER = 3_000, 100
+
+#: A packet holds so much audio at most, and so many wait at most.
+_MOST_PACKET_MS = 120
+_MOST_WAITING = 64
+
+#: How hard the resampler steers: 1 ms off is 60 ppm at once and 2 ppm more each second; up to 600 ppm.
+_PROPORTIONAL_PPM, _INTEGRAL_PPM, _MOST_PPM = 60.0, 0.02, 600.0
+_SMOOTHING = 0.02
+
+#: Without a packet for so long nobody is speaking; it is no longer concealment.
+_GIVEN_UP_MS = 1_000.0
+
+#: Of so many packets it is remembered which came.
+_REMEMBERED = (1 << 512) - 1
 
 
 @dataclass
 class ReceivedCounts:
-    """Packets and samples, from the beginning of a leg; samples are at 48 kHz."""
+    """What came and what became of it, from the beginning of a leg; samples are at 48 kHz.
+
+    *lost* never came; *late* came when its time had passed; *strange* belonged to no stream; *recovered* were lost and
+    made up from the packet after. *concealed_samples* were made up from what went before.
+    """
 
     packets: int = 0
     payload_bytes: int = 0
-    lost: int = 0
+    expected: int = 0
     late: int = 0
     duplicate: int = 0
     reordered: int = 0
     malformed: int = 0
+    strange: int = 0
+    overflow: int = 0
+    recovered: int = 0
+    streams: int = 0
+    shortened: int = 0
+    lengthened: int = 0
+    resyncs: int = 0
     samples: int = 0
     concealed_samples: int = 0
 
+    @property
+    def lost(self) -> int:
+        """Packets that never came."""
+        return max(self.expected - self.packets + self.duplicate, 0)
+
+
+class _Waiting(NamedTuple):
+    """A packet in the buffer: media time of its first sample, its sequence number, samples and payload."""
+
+    time: int
+    sequence: int
+    length: int
+    payload: bytes
+
 
 class Receiver:
-    """A source of frames from the packets of one stream."""
+    """A source of frames from the packets of one stream, and of those that take its place under another SSRC."""
 
     def __init__(self, media: Media, counts: ReceivedCounts | None = None) -> None:
         codec = media.codec
+        rate = codec.rate_hz
         self.media = media
         self.counts = counts or ReceivedCounts()
+        self.target = DelayTarget()
+        #: RFC 3550's interarrival jitter, in the codec's clock.
+        self.jitter_clock = 0.0
+        self.ssrc: int | None = None
+        self.ppm = 0.0
+        #: The delay of what was played last, in ms.
+        self.heard_delay_ms = 0.0
+        self._rate = rate
+        self._per_ms = rate // 1000
+        self._scale = rate // codec.clock_hz
         self._decoder: Decoder = codec.decoder()
-        self._packets: dict[int, Packet] = {}
-        self._next: int | None = None
-        self._newest = 0
-        self._resampler = Resampler(codec.rate_hz, RATE_HZ, 1, codec.rate_hz // 5)
-        self._out = np.zeros((1, RATE_HZ), np.float32)
-        self._ready = np.zeros(0, np.float32)
+        self._waiting: list[_Waiting] = []
+        self._held: Packet | None = None
+        self._newest = self._first = self._expected_before = self._came = self._timestamp = self._clock = 0
+        self._transit_ms: float | None = None
+        self._arrival_ns = 0
+        # What was played, and from _start on what is to be played.
+        self._start = 3 * int(LONGEST_PERIOD_MS * self._per_ms) + rate // 100
+        self._x = np.zeros(self._start + 2 * rate, np.float32)
+        self._end = self._start
+        self._expected = 0  # media time at the end of it
+        self._decoded_until = 0  # media time at the end of the newest packet in it
+        self._played: int | None = None  # sequence number of the newest packet in it
+        self._stretched = 0  # samples concealed while waiting: the time of the stream stood still
+        self._pending = 0  # those of which it is not known yet whether anything was lost
+        self._resting = True  # nothing is being said: before the first packet, between spurts
+        self._run = 0  # samples concealed in a row
+        self._template = np.zeros(self._start, np.float32)
+        self._mirrored = np.zeros(join_samples(rate), np.float32)
+        self._concealment = aligned_zeros(1, CONCEALMENT)
+        self._concealment["rate_hz"] = rate
+        self._concealment["seed"] = 1
+        self._noise = comfort.ROOM
+        self._noise_memory = np.zeros(NOISE_ORDER)
+        self._noise_rms: float | None = None
+        self._floor = comfort.Floor()
+        self._since_cut_ms = 0.0
+        self._error_ms = self._integral_ppm = 0.0
+        self._resampler = Resampler(rate, RATE_HZ, 1, rate // 10)
+        self._out = np.zeros((1, FRAME_SAMPLES), np.float32)
 
     @property
     def bandwidth_hz(self) -> float:
-        """Half the codec's sampling rate."""
+        """What the codec carries at most."""
         return self.media.codec.bandwidth_hz
+
+    @property
+    def jitter_ms(self) -> float:
+        """RFC 3550's interarrival jitter."""
+        return 1000.0 * self.jitter_clock / self.media.codec.clock_hz
+
+    @property
+    def target_ms(self) -> float:
+        """The delay that is aimed at."""
+        return min(max(self.target.target_ms + _MARGIN_MS, _LEAST_TARGET_MS), _MOST_TARGET_MS)
+
+    def delay_ms(self, now_ns: int) -> float:
+        """How much later than the fastest packet would allow the next sample is played, the resampler left out."""
+        played = self._expected - (self._end - self._start)
+        return now_ns / 1e6 - self.target.base_ms - played / self._per_ms
+
+    @property
+    def highest_sequence(self) -> int:
+        """As RTCP tells it: 32 bits, the upper ones counting how often it wrapped around."""
+        return self._newest & 0xFFFF_FFFF
+
+    @property
+    def fixed_delay_ms(self) -> float:
+        """What the resampler adds."""
+        return self._resampler.delay_ms
+
+    # -- packets ------------------------------------------------------------------------------------------------------
 
     def accept(self, packet: Packet, arrival_ns: int) -> None:
         """Take a packet of the codec's payload type that came at *arrival_ns* (CLOCK_MONOTONIC)."""
-        counts = self.counts
         length = self._decoder.length(packet.payload)
-        if length == 0:
-            counts.malformed += 1
+        if not 0 < length <= _MOST_PACKET_MS * self._per_ms:
+            self.counts.malformed += 1
             return
-        if self._next is None:
-            self._next = self._newest = packet.sequence
-        sequence = unwrap(packet.sequence, self._newest, SEQUENCE_RANGE)
+        held, self._held = self._held, None
+        if self.ssrc is None:
+            self._begin(packet, arrival_ns)
+        elif self._is_strange(packet, arrival_ns):
+            if held is None or not _follows(held, packet, self.media.codec.clock_hz):
+                self.counts.strange += held is not None
+                self._held = packet
+                return
+            self._begin(held, arrival_ns)
+            self._insert(held, arrival_ns)
+        else:
+            self.counts.strange += held is not None
+        self._insert(packet, arrival_ns)
+
+    def note_noise(self, payload: bytes) -> None:
+        """The other side falls silent, and sends the colour of its silence (RFC 3389)."""
+        found = comfort.parse(payload)
+        if found is None:
+            self.counts.malformed += 1
+            return
+        self._noise_rms, self._noise = found
+        self._resting = True
+
+    def skip_sequence(self, packet: Packet) -> None:
+        """A packet of the same stream that holds no audio (an event, comfort noise) was not lost."""
+        if packet.ssrc != self.ssrc:
+            return
+        number = unwrap(packet.sequence, self._newest, SEQUENCE_RANGE)
+        if -_MOST_MISORDER < number - self._newest < _MOST_DROPOUT:
+            self.counts.packets += 1
+            self.counts.payload_bytes += len(packet.payload)
+            if not self._note(number):
+                self.counts.duplicate += 1
+
+    def rest(self) -> None:
+        """Nothing more is to be heard for now, as on hold: what waits is dropped, and nothing is missed."""
+        self._waiting.clear()
+        self._resting = True
+        self._pending = 0
+
+    def _is_strange(self, packet: Packet, arrival_ns: int) -> bool:
+        if packet.ssrc != self.ssrc:
+            return True
+        step = unwrap(packet.sequence, self._newest, SEQUENCE_RANGE) - self._newest
+        if not -_MOST_MISORDER < step < _MOST_DROPOUT:
+            return True
+        return abs(self._transit_of(packet, arrival_ns) - self.target.base_ms) > _STRANGE_MS
+
+    def _media_time(self, packet: Packet) -> int:
+        return (
+            unwrap(packet.timestamp, self._timestamp, TIMESTAMP_RANGE) - self._timestamp
+        ) * self._scale + self._clock
+
+    def _transit_of(self, packet: Packet, arrival_ns: int) -> float:
+        return arrival_ns / 1e6 - self._media_time(packet) / self._per_ms
+
+    def _begin(self, packet: Packet, arrival_ns: int) -> None:
+        """A new stream: its first packet is laid where it would lie had it come as fast as the fastest."""
+        self.counts.streams += 1
+        if self.ssrc is None:
+            self.target.restart()
+            self._expected = -int(self.target_ms * self._per_ms)
+        else:
+            self._decoder = self.media.codec.decoder()
+            self._clock = int((arrival_ns / 1e6 - self.target.base_ms) * self._per_ms)
+            self._waiting.clear()
+        self.ssrc = packet.ssrc
+        self.jitter_clock = 0.0
+        self._transit_ms = None
+        self._timestamp = packet.timestamp
+        self._newest = self._first = packet.sequence
+        self._expected_before = self.counts.expected
+        self._came = 0
+        self._played = None
+
+    def _insert(self, packet: Packet, arrival_ns: int) -> None:
+        counts = self.counts
+        number = unwrap(packet.sequence, self._newest, SEQUENCE_RANGE)
+        time = self._media_time(packet)
         counts.packets += 1
         counts.payload_bytes += len(packet.payload)
-        if sequence < self._next:
-            counts.late += 1
-        elif sequence in self._packets:
+        counts.reordered += number < self._newest
+        if not self._note(number):
             counts.duplicate += 1
+            return
+        if number == self._newest:
+            # The next timestamp is unwrapped from here, so that it may wrap around for ever.
+            self._timestamp, self._clock = packet.timestamp, time
+        transit_ms = arrival_ns / 1e6 - time / self._per_ms
+        if self._transit_ms is not None:
+            difference = abs(transit_ms - self._transit_ms) * self.media.codec.clock_hz / 1000.0
+            self.jitter_clock += (difference - self.jitter_clock) / 16.0
+        self._transit_ms = transit_ms
+        self._arrival_ns = arrival_ns
+        self.target.add(transit_ms, arrival_ns)
+        length = self._decoder.length(packet.payload)
+        if time + length <= self._expected and self._played is not None:
+            counts.late += 1
+        elif len(self._waiting) >= _MOST_WAITING:
+            counts.overflow += 1
         else:
-            counts.reordered += sequence < self._newest
-            self._newest = max(self._newest, sequence)
-            self._packets[sequence] = packet
+            insort(self._waiting, _Waiting(time, number, length, packet.payload))
 
-    def pull(self) -> Frame:
-        """The next frame [480]."""
-        while len(self._ready) < FRAME_SAMPLES and self._next in self._packets:
-            samples = self._decoder.decode(self._packets.pop(self._next).payload)
-            self._next += 1
-            count = resample_at(self._resampler.address, samples[None], self._out)
-            self._ready = np.concatenate([self._ready, self._out[0, :count]])
-        self.counts.samples += FRAME_SAMPLES
-        frame = silence()
-        have = min(FRAME_SAMPLES, len(self._ready))
-        frame[:have] = self._ready[:have]
-        self._ready = self._ready[have:]
-        self.counts.concealed_samples += FRAME_SAMPLES - have
-        return frame
+    def _note(self, number: int) -> bool:
+        """Remember that packet *number* came; False when it had come before."""
+        step = number - self._newest
+        if step > 0:
+            self._came = (self._came << step | 1) & _REMEMBERED
+            self._newest = number
+        else:
+            bit = 1 << -step
+            if self._came & bit:
+                return False
+            self._came |= bit
+        self.counts.expected = self._expected_before + self._newest - min(self._first, number) + 1
+        self._first = min(self._first, number)
+        return True
 
-    @property
-    def buffer_ms(self) -> float:
-        """Audio that waits."""
-        return len(self._packets) * self.media.ptime_ms + len(self._ready) * FRAME_MS / FRAME_SAMPLES
+    # -- audio --------------------------------------------------------------------------------------------------------
+
+    def pull(self, now_ns: int) -> Frame:
+        """The next frame [480], at the time *now_ns* (CLOCK_MONOTONIC)."""
+        if not self._resting and (now_ns - self._arrival_ns) / 1e6 > _GIVEN_UP_MS:
+            self._resting = True
+            self._pending = 0
+        self._steer(now_ns)
+        count = samples_needed(self._resampler.address, FRAME_SAMPLES)
+        while self._end - self._start < count:
+            self._advance(count - (self._end - self._start), now_ns)
+        if self._run == 0:
+            self._scale_time(count, now_ns)
+            self.heard_delay_ms = self.delay_ms(now_ns)
+            self._floor.add(power(self._x, self._start, count))
+        played = self._x[None, self._start : self._start + count]
+        resample_at(self._resampler.address, played, self._out)
+        self._x[: self._end - count] = self._x[count : self._end].copy()
+        self._end -= count
+        if not self._resting:
+            self.counts.samples += FRAME_SAMPLES
+        return self._out[0].copy()
+
+    def _excess_ms(self, now_ns: int) -> float:
+        return self.delay_ms(now_ns) - self.target_ms
+
+    def _advance(self, wanted: int, now_ns: int) -> None:
+        """Let the signal go on, by a packet or by some of *wanted* samples that are made up."""
+        waiting = self._waiting
+        while waiting and waiting[0].time + waiting[0].length <= self._expected and self._played is not None:
+            waiting.pop(0)
+            self.counts.late += 1
+        if not waiting:
+            self._make_up(wanted)
+            if not self._resting:
+                self._stretched += wanted
+                self._pending += wanted
+            return
+        head = waiting[0]
+        if self._played is None:
+            self._played = head.sequence - 1  # what came before the first is not missed
+        if self._expected < head.time and self._stretched:
+            used = min(self._stretched, head.time - self._expected)
+            self._stretched -= used
+            self._expected += used
+        gap = head.time - self._expected
+        lost = self._missing(head)
+        if gap > 0 and lost == 0:
+            self._rest_until(head, wanted, now_ns)
+            return
+        self._count_concealed(self._pending)
+        self._pending = 0
+        if gap <= 0:
+            self._stretched = 0
+            self._play_next(now_ns)
+        elif self._excess_ms(now_ns) < -_SLACK_MS:
+            # It may yet come, and the delay has to grow anyway.
+            self._make_up(wanted)
+            self._stretched += wanted
+            self._count_concealed(wanted)
+        elif lost > 1 or not self._recover(head, gap):
+            piece = min(gap, wanted)
+            self._make_up(piece)
+            self._expected += piece
+            self._count_concealed(piece)
+
+    def _missing(self, head: _Waiting) -> int:
+        """Packets before *head* that have not come, as far as it is remembered."""
+        assert self._played is not None
+        numbers = range(max(self._played + 1, self._newest - 511), head.sequence)
+        return sum(not self._came >> (self._newest - number) & 1 for number in numbers)
+
+    def _rest_until(self, head: _Waiting, wanted: int, now_ns: int) -> None:
+        """Nothing was sent before *head*: silence, which may be as long as suits the delay."""
+        self._resting = True
+        self._pending = 0
+        gap = head.time - self._expected
+        excess = int(self._excess_ms(now_ns) * self._per_ms)
+        if excess > 0:
+            self._expected += min(gap, excess)
+            if gap <= excess:
+                return
+        piece = min(head.time - self._expected, wanted)
+        self._make_up(piece)
+        if excess > -self._per_ms:
+            self._expected += piece
+
+    def _play_next(self, now_ns: int) -> None:
+        """Decode the packet that is due, and join it to what was heard."""
+        waiting = self._waiting
+        excess_ms = self._excess_ms(now_ns)
+        if excess_ms > _EXCESS_MS and not self._resting:
+            self.counts.resyncs += 1
+            until = self._expected + int(excess_ms * self._per_ms)
+            while len(waiting) > 1 and waiting[0].time + waiting[0].length <= until:
+                self._expected = max(self._expected, waiting[0].time + waiting[0].length)
+                self._played = waiting.pop(0).sequence
+            if self._run == 0:
+                self._begin_making_up()
+                self._run = 1
+        head = waiting.pop(0)
+        skipped = max(self._expected - head.time, 0)
+        self._played = head.sequence
+        try:
+            samples = self._decoder.decode(head.payload)
+        except ValueError:
+            self.counts.malformed += 1
+            self._make_up(head.length - skipped)
+            self._count_concealed(head.length - skipped)
+        else:
+            self._append(samples[skipped:])
+        self._expected = self._decoded_until = head.time + head.length
+        self._resting = False
+
+    def _recover(self, head: _Waiting, gap: int) -> bool:
+        """Make the packet before *head* up from what *head* knows of it."""
+        whole = head.time - self._decoded_until
+        if not gap <= whole <= _MOST_PACKET_MS * self._per_ms:
+            return False
+        samples = self._decoder.recover(head.payload, whole)
+        if samples is None:
+            return False
+        self.counts.recovered += 1
+        self._append(samples[whole - gap :])
+        self._expected = self._decoded_until = head.time
+        self._played = head.sequence - 1
+        return True
+
+    def _append(self, samples: Samples) -> None:
+        count = len(samples)
+        if self._run:
+            merge = min(count, int(_MERGE_MS * self._per_ms))
+            self._conceal(merge)
+            samples = samples.copy()
+            blend(self._x, self._end, samples, merge)
+            self._run = 0
+        self._x[self._end : self._end + count] = samples
+        self._end += count
+
+    def _begin_making_up(self) -> None:
+        """The noise beneath is what the other side told of, or what was heard in pauses."""
+        begin_concealment(self._concealment.ctypes.data, self._x, self._end, self._template, self._mirrored)
+        if self._noise_rms is None:
+            self._concealment["noise_rms"] = self._floor.power**0.5 if self.counts.samples else 0.0
+        else:
+            self._concealment["noise_rms"] = self._noise_rms
+
+    def _make_up(self, count: int) -> None:
+        if self._run == 0:
+            self._begin_making_up()
+        self._conceal(count)
+        self._end += count
+        self._run += count
+
+    def _conceal(self, count: int) -> None:
+        noise, memory = self._noise, self._noise_memory
+        conceal(
+            self._concealment.ctypes.data,
+            self._template,
+            self._mirrored,
+            noise.filter,
+            memory,
+            noise.gain,
+            self._x,
+            self._end,
+            count,
+        )
+
+    def _count_concealed(self, count: int) -> None:
+        self.counts.concealed_samples += count * RATE_HZ // self._rate
+
+    # -- delay --------------------------------------------------------------------------------------------------------
+
+    def _steer(self, now_ns: int) -> None:
+        """Keep the delay at its target against the sender's clock."""
+        if self._resting or self._run:
+            return
+        error_ms = min(max(self._excess_ms(now_ns), -_SLACK_MS), _SLACK_MS)
+        self._error_ms += _SMOOTHING * (error_ms - self._error_ms)
+        integral = self._integral_ppm + _INTEGRAL_PPM * self._error_ms
+        self._integral_ppm = min(max(integral, -_MOST_PPM), _MOST_PPM)
+        self.ppm = min(max(_PROPORTIONAL_PPM * self._error_ms + self._integral_ppm, -_MOST_PPM), _MOST_PPM)
+        self._resampler.record["ppm"] = self.ppm
+
+    def _scale_time(self, count: int, now_ns: int) -> None:
+        """Cut a period out of what comes next, or put one in; *count* samples of it have to be left."""
+        excess_ms = self._excess_ms(now_ns)
+        self._since_cut_ms += FRAME_MS
+        if abs(excess_ms) <= _SLACK_MS:
+            return
+        longest, shortest = (int(ms * self._per_ms) for ms in (LONGEST_PERIOD_MS, SHORTEST_PERIOD_MS))
+        window = FRAME_MS * self._per_ms // 2
+        while self._end - self._start < longest + window + count and self._is_next_due():
+            self._play_next(now_ns)
+        have = self._end - self._start
+        longest = min(longest, have // 2, have - window, int(abs(excess_ms) * self._per_ms))
+        if excess_ms > 0:
+            longest = min(longest, have - count)
+        if longest < shortest:
+            return
+        silent = power(self._x, self._start, have) < max(_SILENCE * self._floor.power, _SILENT_POWER)
+        if silent:
+            period = longest
+        else:
+            pause_ms = _PAUSE_MS if excess_ms < _FAR_MS else _SHORT_PAUSE_MS
+            if excess_ms > 0 and self._since_cut_ms < pause_ms:
+                return
+            step = max(self._rate // 8_000, 1)
+            window = min(have - longest, FRAME_MS * self._per_ms)
+            period, likeness = find_period(self._x, self._start, self._start, 1, shortest, longest, window, step)
+            if likeness < _LIKE:
+                return
+        self._since_cut_ms = 0.0
+        if excess_ms > 0:
+            self._end = shorten(self._x, self._start, self._end, period)
+            self.counts.shortened += 1
+        else:
+            self._end = lengthen(self._x, self._start, self._end, period)
+            self.counts.lengthened += 1
+
+    def _is_next_due(self) -> bool:
+        return bool(self._waiting) and self._waiting[0].time <= self._expected
+
+
+def _follows(held: Packet, packet: Packet, clock_hz: int) -> bool:
+    """Whether *packet* is the one after *held* of the same stream."""
+    return (
+        held.ssrc == packet.ssrc
+        and (packet.sequence - held.sequence) % SEQUENCE_RANGE == 1
+        and (packet.timestamp - held.timestamp) % TIMESTAMP_RANGE <= clock_hz
+    )
