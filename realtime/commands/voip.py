@@ -8,6 +8,7 @@ from ..cli import LazyGroup
 
 #: As :data:`realtime.cli.COMMANDS`.
 COMMANDS = {
+    "rtp": ("realtime.commands.voip_rtp", "Plain RTP to RTP, a device or a recording."),
     "sip": ("realtime.commands.voip_sip", "Answer calls, or bridge them to a configured target."),
 }
 

@@ -105,9 +105,9 @@ class Leg:
         port: int = 0,
         *,
         latch: bool = False,
-        on_key: Callable[[str, int], None] | None = None,
-        on_silent: Callable[[float], None] | None = None,
-        on_bye: Callable[[], None] | None = None,
+        on_key: Callable[[str, int], object] | None = None,
+        on_silent: Callable[[float], object] | None = None,
+        on_bye: Callable[[], object] | None = None,
         silent_after_s: float = 30.0,
         name: str = "fullband",
     ) -> None:
@@ -132,7 +132,7 @@ class Leg:
         self._serviced_ns = 0
         self._heard_ns = time.monotonic_ns()
         self._told_silent = False
-        self._told: deque[Callable[[], None]] = deque()
+        self._told: deque[Callable[[], object]] = deque()
         self._report_due_ns = 0
         self._remote_report: tuple[int, int] | None = None
         self._reported = (0, 0)
@@ -174,14 +174,13 @@ class Leg:
             if old is None:
                 self._report_due_ns = time.monotonic_ns() + int(0.5e9 * rtcp.next_interval_s())
 
-    def send_key(self, key: str, duration_ms: int = 160) -> bool:
-        """Press *key* (``0``-``9 * # A``-``D``) for the other side, as an event; False where it takes none."""
+    def send_key(self, key: str, duration_ms: int = 160) -> None:
+        """Press *key* (``0``-``9 * # A``-``D``) for the other side, as an event; ignored where it takes none."""
         with self._lock:
             media = self._media
-            if self._sender is None or media is None or media.events_type is None or key not in events.KEYS:
-                return False
-            self._sender.press(events.KEYS.index(key), duration_ms)
-            return True
+            takes = media is not None and media.events_type is not None and key in events.KEYS
+            if self._sender is not None and takes:
+                self._sender.press(events.KEYS.index(key), duration_ms)
 
     def pull(self) -> Frame:
         """What the other side says: a frame [480], concealed where it is missing."""
@@ -314,7 +313,7 @@ class Leg:
 
     def _is_expected(self, packet: Packet) -> bool:
         media = self._media
-        return media is not None and packet.payload_type in (media.type_number, media.events_type, media.noise_type)
+        return media is not None and packet.payload_type in media.received_types
 
     def _has_token(self, now_ns: int) -> bool:
         gained = (now_ns - self._tokens_ns) * 1e-9 * _PACKETS_PER_SECOND
@@ -332,12 +331,13 @@ class Leg:
         self._heard_ns, self._told_silent = arrival_ns, False
         if not media.direction.receives:
             return
-        if packet.payload_type == media.type_number:
+        audio, keys, noise = media.received_types
+        if packet.payload_type == audio:
             receiver.accept(packet, arrival_ns)
-        elif packet.payload_type == media.events_type:
+        elif packet.payload_type == keys:
             receiver.skip_sequence(packet)
             self._take_event(packet, arrival_ns)
-        elif packet.payload_type == media.noise_type:
+        elif packet.payload_type == noise:
             receiver.skip_sequence(packet)
             receiver.note_noise(packet.payload)
         else:
@@ -432,4 +432,4 @@ class Leg:
 
 def _format(media: Media) -> tuple[object, ...]:
     """What a stream cannot change and go on."""
-    return (media.codec, media.type_number, media.ptime_ms, media.dtx)
+    return (media.codec, media.type_number, media.received_types[0], media.ptime_ms, media.dtx)

@@ -35,10 +35,11 @@ class Direction(StrEnum):
 class Media:
     """One audio stream as negotiated.
 
-    *payload_type* None is the codec's own. *remote* None: only listen (until latched on, see :class:`~.leg.Leg`).
-    *remote_rtcp* None: the port after *remote*'s, or *remote* itself with *rtcp_mux*. *events_type* is the payload type
-    of RFC 4733 events at the codec's clock, None where the other side has none; *noise_type* likewise that of comfort
-    noise, which is taken from the other side and, with *dtx*, sent.
+    *payload_type* None is the codec's own; *receive_type* is what the other side sends it as, None: the same.
+    *remote* None: only listen (until latched on, see :class:`~.leg.Leg`). *remote_rtcp* None: the port after
+    *remote*'s, or *remote* itself with *rtcp_mux*. *events_type* is the payload type of RFC 4733 events at the codec's
+    clock, None where the other side has none; *receive_events_type* what it sends them as, None: the same.
+    *noise_type* is that of comfort noise, which is taken from the other side and, with *dtx*, sent.
     """
 
     codec: Codec
@@ -51,11 +52,20 @@ class Media:
     rtcp_mux: bool = False
     direction: Direction = Direction.SENDRECV
     dtx: bool = False
+    receive_type: int | None = None
+    receive_events_type: int | None = None
 
     @property
     def type_number(self) -> int:
-        """The payload type in use."""
+        """The payload type that we send."""
         return self.codec.payload_type if self.payload_type is None else self.payload_type
+
+    @property
+    def received_types(self) -> tuple[int, int | None, int | None]:
+        """The payload types that come: audio, events and comfort noise."""
+        audio = self.type_number if self.receive_type is None else self.receive_type
+        events = self.events_type if self.receive_events_type is None else self.receive_events_type
+        return audio, events, self.noise_type
 
     @property
     def rtcp_address(self) -> Address | None:
