@@ -10,13 +10,12 @@ import typer
 from rich import box
 from rich.table import Table
 
-from realtime.errors import FullbandError, nearest
-from realtime.paths import find_model
+from realtime.errors import FullbandError
 from realtime.report import Report
 
-from . import engine as engine_bench
 from .loads import LOADS
 from .machine import machine
+from .paths import PATHS
 from .report.output import Output
 
 bench = typer.Typer(
@@ -25,6 +24,14 @@ bench = typer.Typer(
 
 _Json = Annotated[str | None, typer.Option("--json", help="Write figures as JSON; '-': standard output.")]
 
+
+#: What --matrix tries: hops of 4 and of 2 ms, and guards from none to a comfortable one.
+_MATRIX_MODELS = ("default", "low-latency")
+_MATRIX_BLOCKS = (32, 64, 128, 256, 512, 1024)
+_MATRIX_GUARDS_MS = (0.0, 2.0, 10.0)
+
+#: Of --quick, all together; starting and reporting come on top.
+_QUICK_SECONDS = 42.0
 
 _Html = Annotated[str | None, typer.Option("--html", help="Write one page with tables and plots to this file.")]
 
@@ -64,55 +71,55 @@ def model(
 
 @bench.command()
 def engine(
-    model: Annotated[str, typer.Option(help="A shipped model or the path of an .onnx file.")] = "default",
-    block_frames: Annotated[int, typer.Option("--block", min=16, max=4096, help="Frames per callback.")] = 128,
-    guard_ms: Annotated[float, typer.Option("--guard", min=0.0, help="Delay held against late hops, in ms.")] = 2.0,
-    seconds: Annotated[float, typer.Option(min=0.5, help="Length of each run.")] = 10.0,
-    loads: Annotated[list[str] | None, typer.Option("--load", help="Only these loads.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Option("--model", help="A shipped model or an .onnx file; again.")
+    ] = None,
+    blocks: Annotated[list[int] | None, typer.Option("--block", min=16, max=4096, help="Frames per callback.")] = None,
+    guards_ms: Annotated[
+        list[float] | None, typer.Option("--guard", min=0.0, help="Delay held against late hops, in ms.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of each path under each load.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="By turns, in so many rounds.")] = 4,
+    loads: Annotated[list[str] | None, typer.Option("--load", help=f"Only these of: {', '.join(LOADS)}.")] = None,
+    paths: Annotated[list[str] | None, typer.Option("--path", help=f"Only these of: {', '.join(PATHS)}.")] = None,
+    matrix: Annotated[bool, typer.Option("--matrix", help="Blocks of 32 to 1024, two hops, three guards.")] = False,
+    capture: Annotated[str | None, typer.Option("--input", help="Real devices instead; they play silence.")] = None,
+    playback: Annotated[str | None, typer.Option("--output")] = None,
     faults: Annotated[bool, typer.Option("--faults", help="Put faults in instead, and listen for clicks.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="With --faults: in half the time.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="In less than a minute; with --faults, in half the time.")
+    ] = False,
     json_target: _Json = None,
+    html: _Html = None,
 ) -> None:
-    """The whole host on the simulated device under load, beside a Python callback and the machine's own stalls.
+    """The whole host under load, beside the usual ways in Python and the machine's own stalls, in the same run.
 
     With --faults: what is heard when threads stall, the model fails, clocks drift, capture goes missing.
     """
-    report = Report(json_target)
+    from . import engine_commands
+
     if faults:
         from .fault_commands import fault_table
 
-        fault_table(report, model, guard_ms, block_frames, quick)
+        one = (models or ["default"])[0], (guards_ms or [2.0])[0], (blocks or [128])[0]
+        fault_table(Report(json_target), *one, quick)
         return
-    for name in loads or []:
-        if name not in LOADS:
-            near = ", ".join(nearest(name, list(LOADS)) or LOADS)
-            raise FullbandError(f"no load named '{name}'; there are: {near}", exit_status=2)
-    with report.console.status("") as status:
-        rows = engine_bench.run(find_model(model), block_frames, seconds, guard_ms, loads, status.update)
-    headings = ("load", "path", "served", "late", "floor", "misses", "dull s", "response ms")
-    table = Table(*headings, box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for row in rows:
-        table.add_row(
-            row.load,
-            row.path,
-            f"{100 * row.blocks / row.blocks_due:.1f} %",
-            str(row.late_blocks),
-            str(row.stall_floor),
-            str(row.deadline_misses) if row.path == "native" else "–",
-            f"{row.dull_seconds:.2f}",
-            f"{row.response_p50_ms:.2f} / {row.response_p99_ms:.2f}" if row.path == "native" else "–",
-        )
-    if json_target != "-":
-        report.console.print(table)
-        report.say(
-            "served: share of the device's blocks that were called for in time; late: blocks after more than the"
-        )
-        report.say(
-            "device's two-block buffer; floor: the same of a thread that only sleeps, in the same seconds, which is"
-        )
-        report.say("what this machine does to anybody; misses: hops whose high band came late; response: p50 / p99.")
-    settings = {"model": model, "block_frames": block_frames, "guard_ms": guard_ms, "seconds": seconds}
-    report.finish({"machine": machine(), "settings": settings, "rows": [asdict(row) for row in rows]})
+    output = Output(json_target, html)
+    plan = engine_commands.make_plan(
+        models or (list(_MATRIX_MODELS) if matrix else ["default"]),
+        blocks or (list(_MATRIX_BLOCKS) if matrix else [128]),
+        guards_ms or (list(_MATRIX_GUARDS_MS) if matrix else [2.0]),
+        loads or (["idle", "gil_loop", "cpu_hog"] if matrix else list(LOADS)),
+        paths or (["native"] if matrix else list(PATHS)),
+        1.25 if quick else seconds,
+        1 if quick or matrix else rounds,
+        capture,
+        playback,
+        _QUICK_SECONDS if quick else None,
+    )
+    with output.progress() as progress:
+        document = engine_commands.make_report(plan, progress)
+    output.finish(document)
 
 
 @bench.command()

@@ -1,139 +1,260 @@
-"""The whole data plane on the simulated device under load, beside the same work in a Python callback."""
+"""One path under one load: what was late, and what the machine itself did in the same seconds."""
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from realtime.backends.simulated import SimulatedDevice
-from realtime.engine import Engine, EngineSettings
-from realtime.native.callbacks import serve_duplex
-from realtime.native.histogram import percentile_ms
+from realtime.native.histogram import Histogram
+from realtime.onnx.contract import RATE_HZ, Contract
 
-from .loads import LOADS, load
+from .clocks import Clock, DeviceClock, Served, SimulatedClock
+from .floor import Floor, FloorResult
+from .loads import load
+from .paths import make_work
+from .report.samples import interpolated_median
 
-RATE_HZ = 48_000
+#: How often a run is looked at. A load that holds the interpreter makes it less often.
+_LOOK_SECONDS = 0.1
+
+#: Of a run whose time is short. Some hundred hops still.
+_LEAST_SECONDS = 0.4
 
 
 @dataclass(frozen=True)
-class Row:
-    """One path under one load.
+class Setting:
+    """What is tried: a model, blocks of so many frames, and the delay held against late hops."""
 
-    *late_blocks* and *stall_floor* count device blocks that came later than the device's buffer: of the path,
-    and of a bare native thread that only sleeps beside it. *blocks* were served of *blocks_due*.
+    name: str
+    model: Path
+    block_frames: int
+    guard_ms: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """The run at one moment: seconds, hops that were late since the last look, the slowest of those done since."""
+
+    at_s: float
+    seconds: float
+    late: int
+    median_ms: float
+    worst_ms: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One round of one path under one load.
+
+    *late_hops* were done, but after playback had asked for them; hops of audio that the device lost were never done.
     """
 
-    path: str
-    load: str
     seconds: float
-    blocks: int
-    blocks_due: int
+    served: Served
     hops: int
-    deadline_misses: int
-    longest_miss_run: int
+    late_hops: int
+    longest_late_run: int
     dull_seconds: float
-    late_blocks: int
-    stall_floor: int
-    response_p50_ms: float
-    response_p99_ms: float
-    stall_p99_ms: float
-    stall_max_ms: float
+    least_margin_ms: float | None
+    response: Histogram
+    floor: FloorResult
+    looks: list[Look]
 
 
-def _voice(seconds: float) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    return (0.1 * rng.standard_normal((1, int(seconds * RATE_HZ)))).astype(np.float32)
+@dataclass
+class Cell:
+    """All rounds of one path under one load in one setting, and the sums of them."""
+
+    setting: Setting
+    load: str
+    path: str
+    contract: Contract
+    clock: str
+    delay_ms: float | None
+    budget: dict[str, float | None] | None
+    runs: list[Run] = field(default_factory=list)
+
+    def _sum(self, of: Callable[[Run], float]) -> float:
+        return sum(of(run) for run in self.runs)
+
+    @property
+    def seconds(self) -> float:
+        return self._sum(lambda run: run.seconds)
+
+    @property
+    def lost_hops(self) -> int:
+        """Hops of audio that the device could not take or give, because its callback did not come back."""
+        return round(1000.0 * self._sum(lambda run: run.served.lost_seconds) / self.contract.hop_ms)
+
+    @property
+    def hops(self) -> int:
+        """Hops that were due: done, or lost."""
+        return round(self._sum(lambda run: run.hops)) + self.lost_hops
+
+    @property
+    def deadline_misses(self) -> int:
+        """Hops whose high band was not there when a listener's ear would have needed it: late, or lost."""
+        return round(self._sum(lambda run: run.late_hops)) + self.lost_hops
+
+    @property
+    def stall_floor_misses(self) -> int:
+        return round(self._sum(lambda run: run.floor.missed))
+
+    @property
+    def longest_miss_run(self) -> int:
+        """In hops."""
+        lost = max(run.served.longest_lost_seconds for run in self.runs)
+        return max(round(1000.0 * lost / self.contract.hop_ms), *(run.longest_late_run for run in self.runs))
+
+    @property
+    def xruns(self) -> int:
+        return round(self._sum(lambda run: run.served.xruns))
+
+    @property
+    def lost_seconds(self) -> float:
+        return self._sum(lambda run: run.served.lost_seconds)
+
+    @property
+    def dull_seconds(self) -> float:
+        return self._sum(lambda run: run.dull_seconds)
+
+    @property
+    def served_percent(self) -> float:
+        due = self._sum(lambda run: run.served.blocks_due)
+        return 100.0 * self._sum(lambda run: run.served.blocks) / max(due, 1.0)
+
+    @property
+    def least_margin_ms(self) -> float | None:
+        """By how much the latest hop was in time; negative: it was late by so much."""
+        known = [run.least_margin_ms for run in self.runs if run.least_margin_ms is not None]
+        return min(known) if known else None
+
+    @property
+    def response(self) -> Histogram:
+        return _joined([run.response for run in self.runs])
+
+    @property
+    def floor(self) -> Histogram:
+        return _joined([run.floor.lateness for run in self.runs])
 
 
-def _python_callback(engine: Engine, block_frames: int) -> Any:
-    """The same compiled steps from a callback that needs the interpreter, as a ctypes function pointer."""
-    signature = ctypes.CFUNCTYPE(
-        ctypes.c_int,
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-        ctypes.c_ulong,
-        ctypes.c_void_p,
-        ctypes.c_ulong,
-        ctypes.c_void_p,
+def _joined(histograms: list[Histogram]) -> Histogram:
+    counts = np.sum([one.counts for one in histograms], axis=0)
+    return Histogram(counts, sum(one.sum_ms for one in histograms))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a bench runs: every path in every setting under every load, *seconds* each, in *rounds* by turns.
+
+    With *at_most_s* each gets less where all together would take longer, on a machine that is slow to start them.
+    """
+
+    settings: tuple[Setting, ...]
+    loads: tuple[str, ...]
+    paths: tuple[str, ...]
+    seconds: float
+    rounds: int
+    capture: str | None = None
+    playback: str | None = None
+    at_most_s: float | None = None
+
+    @property
+    def on_devices(self) -> bool:
+        return self.capture is not None or self.playback is not None
+
+    def clock(self, setting: Setting) -> Clock:
+        if self.on_devices:
+            return DeviceClock(self.capture, self.playback, setting.block_frames)
+        return SimulatedClock(setting.block_frames, self.seconds / self.rounds)
+
+
+def run_once(
+    path: str, clock: Clock, setting: Setting, load_name: str, seconds: float, floor: Floor | None = None
+) -> tuple[Run, Cell]:
+    """*seconds* of one path; the floor is measured beside it. Gives the run, and a cell that has none yet."""
+    work = make_work(path, clock.stream, setting.model, setting.guard_ms, seconds + 2.0)
+    engine = getattr(work, "engine", None)
+    contract = work.contract
+    cell = Cell(
+        setting,
+        load_name,
+        path,
+        contract,
+        clock.name,
+        engine.latency.host_ms if engine is not None else None,
+        engine.latency.as_dict() if engine is not None else None,
     )
-    state: dict[str, Any] = {"source": None}
-
-    def capture(source: int, target: int, frames: int, *_: Any) -> int:
-        state["source"] = np.ctypeslib.as_array((ctypes.c_float * frames).from_address(source)).copy()
-        return 0
-
-    def playback(source: int, target: int, frames: int, *_: Any) -> int:
-        out = np.ctypeslib.as_array((ctypes.c_float * frames).from_address(target))
-        serve_duplex(engine.port_address, state["source"], out, frames, 0)
-        engine.run_hops()
-        return 0
-
-    return signature(capture), signature(playback)
-
-
-def measure(path: str, load_name: str, model: Path | None, block_frames: int, seconds: float, guard_ms: float) -> Row:
-    """Run *path* (``native`` or ``python_callback``) for *seconds* under a load of :data:`bench.loads.LOADS`."""
-    source = _voice(seconds)
-    with (
-        SimulatedDevice(source, RATE_HZ, block_frames=block_frames) as device,
-        SimulatedDevice(source, RATE_HZ, block_frames=block_frames) as floor,
-        Engine(device.stream, EngineSettings(model, guard_ms=guard_ms, cutoff_hz=8_000.0)) as engine,
-        load(load_name),
-    ):
-        if path == "native":
-            engine.start()
-            device.start(engine)
-        else:
-            callbacks = _python_callback(engine, block_frames)
-            addresses = [ctypes.cast(callback, ctypes.c_void_p).value or 0 for callback in callbacks]
-            device.run_callbacks(addresses[0], addresses[1], 0)
-        floor.run_callbacks(0, 0, 0)
-        # By the wall clock: a callback that waits for the GIL would take minutes for its seconds of audio.
-        end = time.monotonic() + seconds
-        while device.active and time.monotonic() < end:
-            time.sleep(0.01)
-        device.stop()
-        floor.stop()
-        statistics = engine.statistics()
-        return Row(
-            path=path,
-            load=load_name,
-            seconds=seconds,
-            blocks=int(device.record["blocks"]),
-            blocks_due=int(seconds * RATE_HZ / block_frames),
-            hops=statistics.hops,
-            deadline_misses=statistics.deadline_misses,
-            longest_miss_run=statistics.longest_miss_run,
-            dull_seconds=statistics.dull_seconds,
-            late_blocks=device.xruns,
-            stall_floor=floor.xruns,
-            response_p50_ms=statistics.response_p50_ms,
-            response_p99_ms=statistics.response_p99_ms,
-            stall_p99_ms=percentile_ms(floor.lateness_histogram, 99),
-            stall_max_ms=percentile_ms(floor.lateness_histogram, 100),
+    # A hop has to be done when the device next calls, which is a block later, and the guard.
+    slack_ms = 1000.0 * setting.block_frames / RATE_HZ + setting.guard_ms
+    floor = floor or Floor(contract.hop_ms, slack_ms)
+    margins: list[float] = []
+    looks: list[Look] = []
+    with ExitStack() as stack:
+        stack.callback(work.close)
+        stack.enter_context(load(load_name))
+        stack.enter_context(floor)
+        began_s = time.monotonic()
+        with clock.run(path, work):
+            before, late_before, at_s = work.response(), 0, 0.0
+            while at_s < seconds:
+                time.sleep(min(_LOOK_SECONDS, max(seconds - at_s, 0.001)))
+                now_s = time.monotonic() - began_s
+                response, late = work.response(), work.counters()[1]
+                newest = response.since(before)
+                median_ms, worst_ms = interpolated_median(newest), newest.percentile_ms(100)
+                looks.append(Look(now_s, now_s - at_s, late - late_before, median_ms, worst_ms))
+                before, late_before, at_s = response, late, now_s
+                margin = work.least_margin_ms()
+                if margin is not None:
+                    margins.append(margin)
+        hops, late, longest = work.counters()
+        run = Run(
+            seconds=at_s,
+            served=clock.served(),
+            hops=hops,
+            late_hops=late,
+            longest_late_run=longest,
+            dull_seconds=work.dull_seconds(),
+            least_margin_ms=min(margins) if margins else None,
+            response=work.response(),
+            floor=floor.result(),
+            looks=looks,
         )
+    return run, cell
 
 
-def run(
-    model: Path | None,
-    block_frames: int,
-    seconds: float,
-    guard_ms: float,
-    loads: list[str] | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> list[Row]:
-    """All *loads* by both paths."""
-    rows = []
-    measure("python_callback", "idle", model, block_frames, 0.1, guard_ms)  # what it compiles, it compiles here
-    for name in loads or list(LOADS):
-        for path in ("native", "python_callback"):
-            if progress is not None:
-                progress(f"{path}, {name}")
-            rows.append(measure(path, name, model, block_frames, seconds, guard_ms))
-    return rows
+def measure(plan: Plan, progress: Callable[[str], None] | None = None) -> list[Cell]:
+    """Everything in *plan*. Rounds are by turns, so that the machine's moods meet all paths alike."""
+    began_s = time.monotonic()
+    first = plan.settings[0]
+    for path in plan.paths:  # what is compiled, or imported, is so here
+        run_once(path, plan.clock(first), first, "idle", 0.1)
+    cells: dict[tuple[Setting, str, str], Cell] = {}
+    turns = [
+        (number, setting, load_name, path)
+        for number in range(plan.rounds)
+        for setting in plan.settings
+        for load_name in plan.loads
+        for path in plan.paths
+    ]
+    spent_beside_s = 0.0
+    for index, (number, setting, load_name, path) in enumerate(turns):
+        if progress is not None:
+            what = f"{setting.name}, {setting.block_frames} frames, guard {setting.guard_ms:g} ms"
+            progress(f"{what}: {path}, {load_name}, round {number + 1} of {plan.rounds}")
+        seconds = plan.seconds / plan.rounds
+        if plan.at_most_s is not None:
+            left_s = plan.at_most_s - (time.monotonic() - began_s)
+            beside_s = spent_beside_s / index if index else 0.0
+            seconds = min(seconds, max(left_s / (len(turns) - index) - beside_s, _LEAST_SECONDS))
+        turn_s = time.monotonic()
+        run, cell = run_once(path, plan.clock(setting), setting, load_name, seconds)
+        spent_beside_s += time.monotonic() - turn_s - seconds
+        cells.setdefault((setting, load_name, path), cell).runs.append(run)
+    return list(cells.values())

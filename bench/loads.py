@@ -11,6 +11,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
+RATE_HZ = 48_000
+
+_DRAWN_PER_SECOND = 30.0
+
 
 def _gil_loop(stop: threading.Event) -> None:
     """Pure Python: holds the GIL for a switch interval (5 ms) at a time."""
@@ -52,12 +58,35 @@ def _cpu_hog(stop: threading.Event) -> None:
             hog.wait()
 
 
+def _console(stop: threading.Event) -> None:
+    """What ``live`` draws, thirty times a second instead of eight."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from realtime.backends.simulated import SimulatedDevice
+    from realtime.console import ViewState, render
+    from realtime.engine import Engine, EngineSettings
+    from realtime.taps import Meter
+
+    device = SimulatedDevice(np.zeros((1, RATE_HZ), np.float32), RATE_HZ)
+    with open(os.devnull, "w") as nowhere, Engine(device.stream, EngineSettings(None)) as engine:
+        engine.low.append(np.random.default_rng(0).standard_normal((1, 4096)).astype(np.float32))
+        meter = Meter(engine.low)
+        console = Console(file=nowhere, force_terminal=True, width=80, height=24)
+        with Live(console=console, auto_refresh=False, screen=True) as screen:
+            while not stop.wait(1.0 / _DRAWN_PER_SECOND):
+                meter.update()
+                state = ViewState("bench", device, engine, meter, meter, engine.latency, engine.statistics())
+                screen.update(render(state), refresh=True)
+
+
 LOADS: dict[str, Callable[[threading.Event], None] | None] = {
     "idle": None,
     "gil_loop": _gil_loop,
     "gil_call": _gil_call,
     "gc_storm": _gc_storm,
     "cpu_hog": _cpu_hog,
+    "console": _console,
 }
 
 

@@ -6,6 +6,7 @@ backends; what the callback does is the same compiled code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,10 @@ class PyAudio:
 
     def start(self, engine: Engine) -> None:
         self._engine = engine
+        self.open(self._callback)
+
+    def open(self, callback: Callable[[bytes, int, Any, int], tuple[bytes, int]]) -> None:
+        """Let *callback*, in PyAudio's way, serve the stream."""
         stream = self.stream
         try:
             # PyAudio takes one channel count for both directions of a stream.
@@ -92,7 +97,7 @@ class PyAudio:
                 input_device_index=int(self._capture["index"]),
                 output_device_index=int(self._playback["index"]),
                 frames_per_buffer=stream.block_frames,
-                stream_callback=self._callback,
+                stream_callback=callback,
             )
         except (OSError, ValueError) as error:
             raise FullbandError(f"PyAudio cannot open {self.describe()}: {error}") from None

@@ -176,6 +176,11 @@ class SimulatedDevice:
         return int(self.record["xruns"])
 
     @property
+    def lost_seconds(self) -> float:
+        """For how long its clock stood still in all: audio that a real device would have lost."""
+        return float(self.record["lost_ns"]) / 1e9
+
+    @property
     def played_frames(self) -> int:
         """How much the speaker has been given."""
         return int(self.record["played_frames"])

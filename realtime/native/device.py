@@ -57,7 +57,9 @@ DEVICE = np.dtype(
             "done",
             "played_frames",
             "blocks",
-            "xruns",  # times the clock had to stand still
+            "xruns",  # times the clock had to stand still,
+            "lost_ns",  # for how long in all,
+            "longest_lost_ns",  # and at most
             "lateness_histogram",
         )
     ]
@@ -143,6 +145,8 @@ def device_thread(address):  # type: ignore[no-untyped-def]
             record_duration(lateness, late_ns)
         if late_ns * device.playback_rate_hz > device.buffered_blocks * block * 1_000_000_000:
             device.xruns += 1
+            device.lost_ns += late_ns
+            device.longest_lost_ns = max(device.longest_lost_ns, late_ns)
             started_ns += late_ns
         store_release(address + CLOCK_OFFSET, time_ns)
         if device.freewheel != 0 and device.worker != 0:
