@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ class LatencyBudget:
     guard_ms: float
     playback_resampler_ms: float
     playback_device_ms: float | None
+    #: Where *network_ms* comes from when it is that of a chain: name and milliseconds of each part that has any.
+    stages: tuple[tuple[str, float], ...] = ()
 
     @property
     def algorithmic_ms(self) -> float:
@@ -45,17 +48,28 @@ class LatencyBudget:
         return self.host_ms + (self.capture_device_ms or 0.0) + (self.playback_device_ms or 0.0)
 
     def parts(self) -> dict[str, float | None]:
-        """Name and milliseconds of each part, in the order of the signal."""
-        return {field.name.removesuffix("_ms").replace("_", " "): getattr(self, field.name) for field in fields(self)}
+        """Name and milliseconds of each part, in the order of the signal; a chain's stages in the place of a network."""
+        parts: dict[str, float | None] = {}
+        for field in fields(self):
+            if field.name == "network_ms" and self.stages:
+                parts |= dict(self.stages)
+            elif field.name != "stages":
+                parts[field.name.removesuffix("_ms").replace("_", " ")] = getattr(self, field.name)
+        return parts
 
-    def as_dict(self) -> dict[str, float | None]:
+    def as_dict(self) -> dict[str, Any]:
         """All parts and sums, for reports."""
         sums = {
             "algorithmic_ms": self.algorithmic_ms,
             "host_ms": self.host_ms,
             "total_ms": self.total_ms,
         }
-        return {key: None if value is None else round(value, 4) for key, value in {**asdict(self), **sums}.items()}
+        values = {**asdict(self), **sums}
+        stages = values.pop("stages")
+        told: dict[str, Any] = {key: None if value is None else round(value, 4) for key, value in values.items()}
+        if stages:
+            told["stages_ms"] = {name: round(ms, 4) for name, ms in stages}
+        return told
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,50 @@ class BlockPlan:
     playback_half_taps: int
     hop_samples: int
     latency_samples: int
+
+
+@dataclass(frozen=True)
+class StageTiming:
+    """What a stage of a chain needs, in samples at 48 kHz.
+
+    Without a hop it gives a sample for every sample, *latency_samples* late. With one it is a network's (see
+    :class:`Contract`): from a sample entering to its output complete, hop included.
+    """
+
+    latency_samples: int
+    hop_samples: int
+
+    def within(self, step_samples: int) -> int:
+        """By how much the stage is late when it is given *step_samples* at a time.
+
+        A network has then run the hops that are complete; up to the hop less the greatest common divisor is waiting.
+        """
+        return self.latency_samples - (math.gcd(step_samples, self.hop_samples) if self.hop_samples else 0)
+
+
+@dataclass(frozen=True)
+class ChainPlan:
+    """How a chain is run: so many samples at a time, with which each stage is so late."""
+
+    step_samples: int
+    stage_samples: tuple[int, ...]
+
+    @property
+    def total_samples(self) -> int:
+        """From a sample entering the chain to its output complete, the step included."""
+        return self.step_samples + sum(self.stage_samples)
+
+
+#: Steps of a chain that has no network: few enough to be short, enough to be worth a call.
+_STEP_SAMPLES = 64
+
+
+def plan_chain(stages: Sequence[StageTiming]) -> ChainPlan:
+    """The plan with the least total for *stages*; of several the one with the fewest calls."""
+    hops = {stage.hop_samples for stage in stages if stage.hop_samples}
+    steps = {math.gcd(a, b) for a in hops for b in hops} or {_STEP_SAMPLES}
+    plans = [ChainPlan(step, tuple(stage.within(step) for stage in stages)) for step in steps]
+    return min(plans, key=lambda plan: (plan.total_samples, -plan.step_samples))
 
 
 #: Blocks after which any pair of rates up to 96 kHz, any block and any hop meet in the same way again.

@@ -106,6 +106,13 @@ call_stream_callback = _foreign_call(
 )
 
 
+#: A stage's step(state, source, target, frames) -> status
+call_stage = _foreign_call("call_stage", _i64, [_i64] * 4, numba_result=types.int64, numba_args=[types.int64] * 4)
+
+#: LADSPA_Descriptor.run(handle, frames)
+call_ladspa_run = _foreign_call("call_ladspa_run", _i64, [_i64] * 2, numba_result=types.int64, numba_args=[types.int64] * 2)
+
+
 @intrinsic
 def flush_denormals(typingctx: Any) -> Any:
     """Make the calling thread treat denormal numbers as zero; they cost a hundred times a normal one.

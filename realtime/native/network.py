@@ -36,6 +36,7 @@ NETWORK = np.dtype(
             "address",
             "low",  # ring of the low band
             "high",  # ring of the network's signal
+            "chain",  # of stages that gives this signal, or 0: it is that of a model
             "lanes",
             "hop",
             "input_samples",

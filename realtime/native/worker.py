@@ -10,6 +10,7 @@ import numpy as np
 from numba import cfunc, njit, types
 
 from . import COMPILE, COMPILE_NOGIL
+from .chain import run_steps
 from .memory import aligned_zeros, flush_denormals, load_acquire, offset_of, record_at, store_release
 from .network import NETWORK, run_hops
 from .ring import RING, written
@@ -49,6 +50,15 @@ DENORMALS_FLUSHED = 1
 
 
 @njit(**COMPILE)
+def _run(network):  # type: ignore[no-untyped-def]
+    """Run all that is complete, of a model or of a chain."""
+    if network.chain != 0:
+        run_steps(network)
+    else:
+        run_hops(network)
+
+
+@njit(**COMPILE)
 def serve(worker):  # type: ignore[no-untyped-def]
     """Run all hops that are complete; take over another model where one is wanted."""
     position = written(record_at(worker.low, RING))
@@ -61,7 +71,7 @@ def serve(worker):  # type: ignore[no-untyped-def]
         network = record_at(worker.network, NETWORK)
         # Deadlines are those of the network that is heard.
         network.playback_cursor = worker.cursor if load_acquire(worker.heard) == worker.network else 0
-        run_hops(network)
+        _run(network)
     store_release(worker.source, worker.network)
     if worker.leaving != 0:
         if load_acquire(worker.heard) == worker.network:
@@ -69,7 +79,7 @@ def serve(worker):  # type: ignore[no-untyped-def]
         else:
             leaving = record_at(worker.leaving, NETWORK)
             leaving.playback_cursor = 0
-            run_hops(leaving)
+            _run(leaving)
     store_release(worker.address + SERVED_OFFSET, position)
 
 

@@ -1,0 +1,91 @@
+"""A chain as it was asked for, checked: which plugins, by what names, with which values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import FullbandError
+from ..paths import find_model
+from .registry import NETWORK, default_name, parameters_of
+from .stage import find_parameter
+
+#: More than anybody hears, and few enough to be listed.
+MAX_STAGES = 32
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+
+#: 'ctl bypass on' is about the whole host.
+_TAKEN = ("on", "off", "toggle")
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One stage. *model* is a network's own file; None: the host's model. *values* are those that differ from defaults."""
+
+    name: str
+    plugin: str
+    model: Path | None = None
+    bypass: bool = False
+    values: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def structure(self) -> tuple[str, str, Path | None]:
+        """All that cannot change while it runs."""
+        return self.name, self.plugin, self.model
+
+    def with_value(self, name: str, value: float) -> StageSpec:
+        """The same with another value."""
+        return replace(self, values=tuple({**dict(self.values), name: value}.items()))
+
+
+def _model(entry: Mapping[str, Any], where: str) -> Path | None:
+    name = entry.get("model")
+    plugin = str(entry["plugin"])
+    if plugin.endswith(".onnx"):
+        return find_model(plugin)
+    if name is None:
+        return None
+    if plugin != NETWORK:
+        raise FullbandError(f"{where}: only the plugin 'network' has a 'model'")
+    return find_model(str(name))
+
+
+def _resolve(entry: Mapping[str, Any], number: int) -> StageSpec:
+    plugin = str(entry["plugin"])
+    name = str(entry.get("name") or default_name(plugin))
+    where = f"stage {number} of the chain, '{name}'"
+    if not _NAME.fullmatch(name) or name in _TAKEN:
+        raise FullbandError(f"{where}: a name is of letters, digits, - and _, and none of {', '.join(_TAKEN)}")
+    try:
+        model = _model(entry, where)
+        known = parameters_of(plugin)
+    except FullbandError as error:
+        raise error if str(error).startswith(where) else FullbandError(f"{where}: {error}") from None
+    values = {
+        key: find_parameter(known, key, where).check(value, where)
+        for key, value in entry.items()
+        if key not in ("plugin", "name", "bypass", "model")
+    }
+    return StageSpec(name, plugin, model, bool(entry.get("bypass", False)), tuple(values.items()))
+
+
+def resolve(entries: Sequence[Mapping[str, Any]]) -> tuple[StageSpec, ...]:
+    """The chain of *entries*, each with ``plugin`` and, as it likes, ``name``, ``bypass``, ``model`` and parameters.
+
+    LADSPA plugins are probed. Raises :class:`FullbandError` that names the stage and the key.
+    """
+    if len(entries) > MAX_STAGES:
+        raise FullbandError(f"the chain has {len(entries)} stages; {MAX_STAGES} are the most")
+    specs = tuple(_resolve(entry, number) for number, entry in enumerate(entries, 1))
+    seen: set[str] = set()
+    for number, spec in enumerate(specs, 1):
+        if spec.name in seen:
+            raise FullbandError(
+                f"stage {number} of the chain: another stage is called '{spec.name}'; give one of them a 'name'"
+            )
+        seen.add(spec.name)
+    return specs
