@@ -18,7 +18,6 @@ from . import COMPILE
 from .histogram import CELLS, record_duration
 from .memory import call_stage, floats_at, ints_at, record_at
 from .playback import FADE_SAMPLES, HISTORY_SAMPLES
-from .playback import _tail as mirrored
 from .ramp import RAMP_SAMPLES, smooth_step
 from .ring import RING, read, write, written
 from .system import now_ns
@@ -65,6 +64,9 @@ STAGE = np.dtype(
 #: +60 dBFS: what is louder is no audio but a filter that has become unstable.
 _SANE_PEAK = 1000.0
 
+#: The offset of a mirrored end dies away in two thirds of a millisecond, before low notes could swing far out.
+_OFFSET_SAMPLES = 32
+
 #: A stage is heard again when it has given nothing but audio for a tenth of a second.
 RECOVER_SAMPLES = 4_800
 
@@ -77,6 +79,16 @@ def _is_audio(block, lanes, frames):  # type: ignore[no-untyped-def]
             if not (abs(block[lane, i]) < _SANE_PEAK):
                 return False
     return True
+
+
+@njit(**COMPILE)
+def _mirrored(history, lane, broke, left):  # type: ignore[no-untyped-def]
+    """How a signal ends that broke off at *broke* in its history: turned about its last sample, fading."""
+    since = FADE_SAMPLES - left
+    last = history[lane, (broke - 1) % HISTORY_SAMPLES]
+    before = history[lane, (broke - 2 - since) % HISTORY_SAMPLES]
+    offset = np.float32(smooth_step(max(1.0 - since / _OFFSET_SAMPLES, 0.0)))
+    return np.float32(2.0) * last * offset - before * np.float32(smooth_step(left / FADE_SAMPLES))
 
 
 @njit(**COMPILE)
@@ -108,7 +120,7 @@ def _blend(stage, block, frames, sound, quiet):  # type: ignore[no-untyped-def]
             if sound:
                 wet = np.float32(gain) * block[lane, i]
             if stage.tail > 0:
-                wet += mirrored(history, lane, stage.broke, stage.tail)
+                wet += _mirrored(history, lane, stage.broke, stage.tail)
             history[lane, newest] = wet
             block[lane, i] = wet + np.float32(max(room, 0.0)) * dry[lane, i]
         stage.history_position = (newest + 1) % HISTORY_SAMPLES
