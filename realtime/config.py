@@ -17,6 +17,17 @@ from .wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 _PRESETS = CONFIGS / "live"
 
 
+class StageSettings(BaseModel):
+    """A stage of the chain, as TOML has it: the plugin, and its parameters beside these keys."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    plugin: str = Field(min_length=1)
+    name: str | None = None
+    bypass: bool = False
+    model: str | None = None
+
+
 class LiveSettings(BaseModel):
     """Everything that ``fullband live`` can be told."""
 
@@ -48,6 +59,12 @@ class LiveSettings(BaseModel):
     force: bool = False
     name: str | None = None
     metrics_port: int | None = Field(None, ge=0, le=65_535)
+    chain: tuple[StageSettings, ...] = ()
+
+    @property
+    def stages(self) -> list[dict[str, Any]]:
+        """The chain, every stage with the keys that it was given."""
+        return [stage.model_dump(exclude_unset=True) for stage in self.chain]
 
 
 def preset_names() -> list[str]:
@@ -74,9 +91,46 @@ def _read(path: Path) -> dict[str, Any]:
         raise FullbandError(f"{path} is not valid TOML: {error}") from None
 
 
+def _with_includes(path: Path, values: dict[str, Any], above: tuple[Path, ...] = ()) -> list[Any]:
+    """The chain of the file *path*; a stage that is only ``include`` stands for the chain of another file.
+
+    That is a preset by name, or a path beside the file. *above* are the files that led here.
+    """
+    above = (*above, path.resolve())
+    chain = values.get("chain", [])
+    stages: list[Any] = []
+    for number, stage in enumerate(chain if isinstance(chain, list) else [], 1):
+        if not isinstance(stage, dict) or "include" not in stage:
+            stages.append(stage)
+            continue
+        where = f"{path}: stage {number} of the chain"
+        if len(stage) > 1 or not isinstance(stage["include"], str):
+            raise FullbandError(f"{where}: 'include' is the name of a preset or a .toml file, and stands alone")
+        name = stage["include"]
+        other = path.parent / name if name.endswith(".toml") else _preset_path(name)
+        if other.resolve() in above:
+            loop = " → ".join(file.name for file in (*above[above.index(other.resolve()) :], other))
+            raise FullbandError(f"{where} includes itself: {loop}; take one of these includes out")
+        stages += _with_includes(other, _read(other), above)
+    return stages if isinstance(chain, list) else [chain]
+
+
+def _explain_stage(first: Any, origin: str) -> FullbandError:
+    if len(first["loc"]) < 2:
+        return FullbandError(f"{origin}: 'chain' is {first['input']!r}; stages are written as [[chain]] tables")
+    where = f"{origin}: stage {first['loc'][1] + 1} of the chain"
+    if len(first["loc"]) < 3:
+        return FullbandError(f"{where} is {first['input']!r}; stages are written as [[chain]] tables")
+    if first["type"] == "missing":
+        return FullbandError(f"{where}: '{first['loc'][2]}' is missing; see 'fullband plugins'")
+    return FullbandError(f"{where}: '{first['loc'][2]}' is {first['input']!r}: {first['msg']}")
+
+
 def _explain(error: ValidationError, origin: str) -> FullbandError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"][:1])
+    if key == "chain":
+        return _explain_stage(first, origin)
     if first["type"] == "extra_forbidden":
         near = nearest(key, list(LiveSettings.model_fields))
         hint = f"; did you mean '{near[0]}'?" if near else f"; keys are: {', '.join(LiveSettings.model_fields)}"
@@ -94,6 +148,8 @@ def load_live_settings(preset: str | None, given: dict[str, Any]) -> LiveSetting
     if preset is not None:
         path = _preset_path(preset)
         values = _read(path)
+        if "chain" in values:
+            values["chain"] = _with_includes(path, values)
         origin = str(path)
     try:
         return LiveSettings.model_validate(values | given)

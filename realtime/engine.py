@@ -6,13 +6,13 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .binding import Binding
-from .inference import Inference
-from .latency import Delays, plan_delays
+from .errors import FullbandError
+from .latency import Delays, LatencyBudget, plan_delays
 from .models import Models
 from .native.callbacks import capture_callback, duplex_callback, playback_callback
 from .native.ring import RING_SAMPLES, Ring
@@ -21,9 +21,13 @@ from .native.tally import Tally
 from .native.worker import DENORMALS_FLUSHED, Worker, serve_at, worker_thread
 from .onnx.contract import RATE_HZ
 from .onnx.session import SessionOptions
+from .runner import Program, Rack, Runner, model_of
 from .statistics import Statistics, collect
 from .stream import StreamFormat as StreamFormat
 from .wishes import Wishes
+
+if TYPE_CHECKING:
+    from .plugins.spec import StageSpec
 
 #: Silence between two devices passes in pieces that the network can keep up with; it gets so long for each.
 _SILENCE_SAMPLES = 960
@@ -39,6 +43,7 @@ class EngineSettings:
     """How the engine runs. *cutoff_hz* is the bandwidth of the voice; by default half the capture rate.
 
     *fallback_model* is kept ready beside *model*; the delay suits both, so that a change between them moves nothing.
+    *chain* holds the stages, in order; without any the model is run by itself.
     """
 
     model: Path | None
@@ -48,6 +53,7 @@ class EngineSettings:
     realtime_priority: int = ENGINE_PRIORITY
     session: SessionOptions | None = None
     fallback_model: Path | None = None
+    chain: tuple[StageSpec, ...] = ()
 
 
 class Engine:
@@ -79,25 +85,28 @@ class Engine:
         self._control = threading.RLock()
         self._cutoff_hz = settings.cutoff_hz or stream.capture_rate_hz / 2
         self.worker = Worker(self.low.address, self.semaphore.address, *self.binding.playback_addresses)
+        self._rack = Rack(settings.chain, lanes, self.low, settings.session)
+        fallback = settings.fallback_model
         self.models = Models(
-            self._load, self.worker, self._networks_in_playback, settings.model, settings.fallback_model
+            self._rack.load,
+            self.worker,
+            self._networks_in_playback,
+            self._rack.program(settings.model),
+            self._rack.program(fallback) if fallback is not None else None,
         )
         self.playback["enabled"] = 1
         self.playback["source"] = self.playback["network"] = self.models.address
         self.playback["expected"] = int(self.models.model is not None)
         self.binding.bind(self.delay_samples)
         self._connect()
-        self.latency = self._delays().budget
-
-    def _load(self, path: Path) -> Inference:
-        return Inference(path, self.settings.lanes, self.low, self.settings.session)
+        self.latency = self._budget(self._delays())
 
     def _networks_in_playback(self) -> tuple[int, int]:
         return int(self.playback["source"]), int(self.playback["network"])
 
     @property
-    def inference(self) -> Inference | None:
-        """The model in use; None for the low band alone. Its counters are the engine's: :attr:`tally`."""
+    def inference(self) -> Runner | None:
+        """The model or chain in use; None for the low band alone. Its counters are the engine's: :attr:`tally`."""
         return self.models.active
 
     def _connect(self) -> None:
@@ -117,25 +126,79 @@ class Engine:
         heard. Raises :class:`FullbandError` where *path* breaks the contract; the old one then goes on.
         """
         with self._control:
-            if path == self.models.path:
+            self._switch(self._rack.program(path))
+
+    @property
+    def model_path(self) -> Path | None:
+        """The host's model that is in use, by itself or in a chain."""
+        return model_of(self.models.path)
+
+    def drop_to_low_band(self) -> None:
+        """Leave out all that is run, model and chain, for a machine that cannot keep up."""
+        with self._control:
+            self._switch(None)
+
+    @property
+    def chain(self) -> tuple[StageSpec, ...]:
+        """The stages as they are set."""
+        return self._rack.specs
+
+    def set_chain(self, specs: tuple[StageSpec, ...]) -> None:
+        """Have another chain while audio runs. Where only values and bypasses differ, they are followed without a click.
+
+        Otherwise the new one takes over as another model does. Raises :class:`FullbandError` where a plugin cannot
+        be had; the old chain then goes on.
+        """
+        with self._control:
+            before, model = self._rack.specs, model_of(self.models.path or self.models.model)
+            running = self._rack.program(model)
+            self._rack.specs = specs
+            if self._rack.program(model) == running:
+                for runner in self.models.loaded:
+                    runner.apply(specs)
                 return
-            incoming = self.models.get(path)
-            self.models.choose(path, incoming)
-            self.playback["expected"] = int(self.models.model is not None and path is not None)
-            longer = self.delay_samples > int(self.playback["delay_asked"])
-            if longer:
-                self._move()
-            if incoming is not None:
-                incoming.set_cutoff_hz(self._cutoff_hz)
-                incoming.set_wishes(self.wishes.high_level_db, self.wishes.high_tilt_db)
-                incoming.catch_up(int(self.playback["first"]))
-                self._connect()
-            else:
-                self.wishes.follow(None)
-            self.models.hand_over()
-            if self._thread is not None:
-                self.models.wait(self.semaphore.post)
+            fallback = self.settings.fallback_model
+            try:
+                if fallback is not None:
+                    self.models.set_fallback(self._rack.program(fallback))
+                self._switch(self._rack.program(model))
+            except FullbandError:
+                self._rack.specs = before
+                if fallback is not None:
+                    self.models.set_fallback(self._rack.program(fallback))
+                raise
+
+    def describe_chain(self) -> list[dict[str, Any]]:
+        """Every stage with its parameters, latency and load, ready for JSON; empty while none is run."""
+        active = self.models.active
+        return active.describe() if active is not None else []
+
+    def _switch(self, program: Program | None) -> None:
+        if program == self.models.path:
+            return
+        incoming = self.models.get(program)
+        self.models.choose(program, incoming)
+        self.playback["expected"] = int(self.models.model is not None and program is not None)
+        longer = self.delay_samples > int(self.playback["delay_asked"])
+        if longer:
             self._move()
+        if incoming is not None:
+            incoming.set_cutoff_hz(self._cutoff_hz)
+            incoming.set_wishes(self.wishes.high_level_db, self.wishes.high_tilt_db)
+            incoming.catch_up(int(self.playback["first"]))
+            self._connect()
+        else:
+            self.wishes.follow(None)
+        self.models.hand_over()
+        if self._thread is not None:
+            self.models.wait(self.semaphore.post)
+        self._move()
+
+    def _budget(self, delays: Delays) -> LatencyBudget:
+        active = self.models.active
+        parts = active.stage_latencies if active is not None else ()
+        stages = tuple((name, 1000.0 * samples / RATE_HZ) for name, samples in parts)
+        return replace(delays.budget, stages=stages)
 
     def _delays(self) -> Delays:
         active = self.models.active.contract if self.models.active else None
@@ -192,7 +255,7 @@ class Engine:
             self._connect()
             self.binding.fade_in()
             self.set_cutoff_hz(self.settings.cutoff_hz or stream.capture_rate_hz / 2)
-            self.latency = self._delays().budget
+            self.latency = self._budget(self._delays())
 
     def pass_silence(self, samples: int) -> None:
         """While no callback runs: let time go on, silent, for the network and for all who follow the rings."""
@@ -215,7 +278,7 @@ class Engine:
     def _move(self) -> None:
         """Ask playback for the delay of the present plan."""
         delays = self._delays()
-        self.latency = delays.budget
+        self.latency = self._budget(delays)
         if self.models.active is not None:
             self.models.active.hold(delays.total)
         self.playback["delay_asked"] = delays.total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,18 @@ class Inference:
     def hold(self, delay_samples: int) -> None:
         """Skip no hop that may still be in time at a delay of so many samples."""
         self.record["max_backlog"] = max(int(LEAST_BACKLOG_MS * RATE_HZ / 1000), delay_samples)
+
+    @property
+    def stage_latencies(self) -> tuple[tuple[str, int], ...]:
+        """A model by itself has no stages,"""
+        return ()
+
+    def apply(self, specs: Sequence[Any]) -> None:
+        """nothing that could be set of them,"""
+
+    def describe(self) -> list[dict[str, Any]]:
+        """and nothing to tell of them."""
+        return []
 
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
         """Where the voice's own band ends."""

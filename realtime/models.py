@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from .inference import Inference
 from .native.worker import Worker
 from .onnx.contract import Contract
+from .runner import Program, Runner
 
 #: A device that calls back takes a model over within a block; one that does not is not waited for.
 _HANDOVER_SECONDS = 1.0
@@ -17,24 +16,24 @@ _POLL_SECONDS = 0.002
 
 
 class Models:
-    """Loads by *load* (a path -> what runs it), keeps *model* and *fallback* loaded, frees all others when it can.
+    """Loads by *load* (a program -> what runs it), keeps *model* and *fallback* loaded, frees all others when it can.
 
     *in_playback* gives the addresses of the networks that playback knows, its next before its present one.
     """
 
     def __init__(
         self,
-        load: Callable[[Path], Inference],
+        load: Callable[[Program], Runner],
         worker: Worker,
         in_playback: Callable[[], tuple[int, int]],
-        model: Path | None,
-        fallback: Path | None,
+        model: Program | None,
+        fallback: Program | None,
     ) -> None:
         self._load = load
         self._worker = worker.record
         self._in_playback = in_playback
-        self._loaded: dict[Path, Inference] = {}
-        self._retired: list[Inference] = []
+        self._loaded: dict[Program, Runner] = {}
+        self._retired: list[Runner] = []
         self.model = model
         self.fallback = fallback
         #: The model in use, None for the low band alone, and where it came from.
@@ -48,13 +47,23 @@ class Models:
         """Of the network in use; 0 without one."""
         return self.active.address if self.active else 0
 
+    def set_fallback(self, program: Program | None) -> None:
+        """Keep another one ready for worse times; the one before is freed at the next handover."""
+        self.get(program)
+        self.fallback = program
+
+    @property
+    def loaded(self) -> list[Runner]:
+        """All that is kept loaded."""
+        return list(self._loaded.values())
+
     @property
     def contracts(self) -> list[Contract]:
         """Of what is kept loaded: the delay is planned for the neediest."""
         return [self._loaded[path].contract for path in (self.model, self.fallback) if path in self._loaded]
 
-    def get(self, path: Path | None) -> Inference | None:
-        """The model at *path*, loaded if it is not, and free to be started.
+    def get(self, path: Program | None) -> Runner | None:
+        """What runs *path*, loaded if it is not, and free to be started.
 
         Raises :class:`FullbandError` for a file that breaks the contract.
         """
@@ -69,7 +78,7 @@ class Models:
         self._loaded[path] = self._load(path)
         return self._loaded[path]
 
-    def choose(self, path: Path | None, incoming: Inference | None) -> None:
+    def choose(self, path: Program | None, incoming: Runner | None) -> None:
         """Have *incoming*, from :meth:`get`, in use; it takes the model's place unless it is the fallback or none."""
         self.active, self.path = incoming, path
         if path is not None and path != self.fallback:
@@ -98,7 +107,7 @@ class Models:
             self._worker["leaving"]
         )
 
-    def _in_use(self, inference: Inference) -> bool:
+    def _in_use(self, inference: Runner) -> bool:
         """Whether a thread may touch it: looked at in the order in which it passes through them."""
         address = inference.address
         return (

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from . import priority
@@ -26,6 +27,7 @@ from .guard import GUARD_RANGE_MS, GuardControl, GuardKeeper
 from .latency import LatencyBudget
 from .overload import OverloadControl
 from .paths import find_model
+from .stages import amended, specs_of
 from .statistics import Statistics
 from .supervisor import FirstBlocks, Supervisor
 from .taps import Tap
@@ -63,6 +65,7 @@ class Session:
         self._notices: list[str] = []
         model = find_model(settings.model)
         fallback = find_model(settings.fallback_model) if settings.fallback_model else None
+        chain = specs_of(settings)
         self.backend = backend if backend is not None else open_backend(settings, self._notices.append)
         engine_settings = EngineSettings(
             model,
@@ -70,6 +73,7 @@ class Session:
             cutoff_hz=settings.cutoff_hz,
             realtime_priority=settings.realtime_priority,
             fallback_model=fallback if fallback != model else None,
+            chain=chain,
         )
         try:
             self.engine = Engine(self.backend.stream, engine_settings)
@@ -99,16 +103,20 @@ class Session:
         self.engine.wishes.set_muted(self.settings.muted)
 
     def _watch_overload(self) -> OverloadControl:
-        """Steps down from the model to the fallback to the low band alone."""
+        """Steps down from the model to the fallback to the low band alone; a chain stays around the models."""
         engine, tally = self.engine, self.engine.tally.record
-        model, fallback = engine.models.path, engine.settings.fallback_model
+        model, fallback = engine.model_path, engine.settings.fallback_model
         paths = [path for path in (model, fallback if fallback != model else None) if path is not None]
-        names = [path.stem for path in paths] + ["the low band alone"]
-        return OverloadControl(
-            names,
-            lambda: (int(tally["hops"]), int(tally["deadline_misses"])),
-            lambda index: engine.switch_model(paths[index] if index < len(paths) else None),
-        )
+        steps: list[Path | None] = [*paths] if paths or not engine.chain else [None]
+        names = [path.stem if path else "the chain" for path in steps] + ["the low band alone"]
+
+        def go_to(index: int) -> None:
+            if index < len(steps):
+                engine.switch_model(steps[index])
+            else:
+                engine.drop_to_low_band()
+
+        return OverloadControl(names, lambda: (int(tally["hops"]), int(tally["deadline_misses"])), go_to)
 
     def _follow_settings(self) -> None:
         """What looks after the engine, as the settings in effect want it."""
@@ -223,6 +231,24 @@ class Session:
         self._step_downs += self._overload.step_downs
         self._overload = self._watch_overload()
 
+    def set_parameter(self, stage: str, name: str, value: float | bool) -> float:
+        """Have another *value* of a stage's parameter, without a click; gives it as a number."""
+        settings, spec = amended(self.settings, stage, {name: value})
+        self._set_chain(settings)
+        return dict(spec.values)[name]
+
+    def set_stage_bypass(self, stage: str, bypass: bool) -> None:
+        """Go past a stage, or not; without a click, at an equal delay."""
+        self._set_chain(amended(self.settings, stage, {"bypass": bypass})[0])
+
+    def stage_bypass(self, stage: str) -> bool:
+        """Whether a stage is gone past."""
+        return amended(self.settings, stage, {})[1].bypass
+
+    def _set_chain(self, settings: LiveSettings) -> None:
+        self.engine.set_chain(specs_of(settings))
+        self.settings = settings
+
     def set_guard_ms(self, guard_ms: float) -> None:
         """Hold another guard, by a crossfade; where it adapts, this is from now on the least."""
         self._change(guard_ms=in_range("guard_ms", guard_ms, GUARD_RANGE_MS))
@@ -232,10 +258,13 @@ class Session:
     def reload(self, settings: LiveSettings) -> None:
         """Take over from *settings* what can change while audio runs.
 
-        That is the model, bypass, gain, mute, cutoff, guard and devices. Devices are opened anew only where what names
+        That is the model, chain, bypass, gain, mute, cutoff, guard and devices. Devices are opened anew only where what names
         them has changed. Raises :class:`FullbandError` where something cannot be had; everything then stays as it was.
         """
         before = self.settings
+        if settings.chain != before.chain:
+            self.engine.set_chain(specs_of(settings))
+            self._change(chain=settings.chain)
         if settings.model != before.model:
             self.set_model(settings.model)
         if self._supervisor is not None and any(getattr(before, key) != getattr(settings, key) for key in _DEVICE_KEYS):
@@ -300,6 +329,7 @@ class Session:
             "latency": self.latency.as_dict(),
             "device_xruns": self.device_xruns,
             "statistics": self.statistics().as_dict(),
+            "chain": engine.describe_chain(),
         }
 
     def status(self) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from .errors import in_range
-from .inference import Inference
 from .native.ramp import Ramp
+from .runner import Runner
 
 #: What the output gain can be set to. Louder than this is a mistake.
 GAIN_RANGE_DB = (-60.0, 24.0)
@@ -27,7 +27,7 @@ class Wishes:
         self._gain = Ramp()
         self._level = Ramp()
         self._lock = threading.Lock()
-        self._model: Inference | None = None
+        self._model: Runner | None = None
         self.gain_db = 0.0
         self.high_level_db = 0.0
         self.high_tilt_db = 0.0
@@ -71,7 +71,7 @@ class Wishes:
         """Whether the model in use can tilt its high band."""
         return self._model is not None and "tilt_db" in self._model.contract.controls
 
-    def follow(self, model: Inference | None) -> None:
+    def follow(self, model: Runner | None) -> None:
         """Tell *model*, the one in use from now on, what is wished."""
         with self._lock:
             self._model = model

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from ..control.client import Client, connect
+from ..errors import FullbandError
 
 ctl = typer.Typer(add_completion=False, no_args_is_help=True, help="Control a running host.")
 
@@ -55,9 +56,66 @@ def _is_on(state: bool) -> str:
 
 
 @ctl.command()
-def bypass(context: typer.Context, state: Switch, to: _To = None) -> None:
-    """Only pass the voice through, or not. No click, equal delay."""
-    typer.echo(f"bypass {_is_on(_tell(context, to, 'bypass', state=state)['bypass'])}")
+def bypass(
+    context: typer.Context,
+    stage: Annotated[str, typer.Argument(metavar="[STAGE]", help="A stage of the chain; none: all of it.")],
+    state: Annotated[str | None, typer.Argument(metavar="on|off|toggle")] = None,
+    to: _To = None,
+) -> None:
+    """Only pass the voice through, or go past one stage of the chain, or not. No click, equal delay."""
+    if state is None and stage in list(Switch):
+        typer.echo(f"bypass {_is_on(_tell(context, to, 'bypass', state=stage)['bypass'])}")
+        return
+    told = _tell(context, to, "bypass", stage=stage, state=state or "toggle")
+    typer.echo(f"bypass of {told['stage']} {_is_on(told['bypass'])}")
+
+
+def _value(text: str) -> float | bool:
+    if text.lower() in ("on", "true", "yes"):
+        return True
+    if text.lower() in ("off", "false", "no"):
+        return False
+    try:
+        return float(text)
+    except ValueError:
+        raise FullbandError(f"'{text}' is no value: give a number, on or off", exit_status=2) from None
+
+
+@ctl.command("set", context_settings=_NEGATIVE)
+def set_parameter(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="STAGE.PARAMETER")],
+    value: Annotated[str, typer.Argument(metavar="VALUE")],
+    to: _To = None,
+) -> None:
+    """Give a parameter of a stage another value. No click."""
+    stage, dot, parameter = what.partition(".")
+    if not dot:
+        raise FullbandError(f"'{what}' is no parameter: write STAGE.PARAMETER, as 'ctl chain' shows them", exit_status=2)
+    told = _tell(context, to, "set", stage=stage, parameter=parameter, value=_value(value))
+    typer.echo(f"{stage}.{parameter} {told['value']:g}")
+
+
+def _stage_lines(stage: dict[str, Any]) -> list[str]:
+    notes = [word for word, holds in (("BYPASS", stage["bypass"]), ("FAILING", stage["failing"])) if holds]
+    cost = f"{stage['mean_us']:.1f} µs, p99 {stage['p99_us']:.1f} µs, {100 * stage['load']:.2f} %"
+    lines = [f"{stage['name']} ({stage['plugin']}): {stage['latency_ms']:.2f} ms, {cost} {' '.join(notes)}".rstrip()]
+    width = max((len(parameter["name"]) for parameter in stage["parameters"]), default=0)
+    lines += [f"  {p['name']:{width}}  {p['value']:g} {p['unit']}".rstrip() for p in stage["parameters"]]
+    lines += [f"  ({name} {value:g})" for name, value in stage["meters"].items()]
+    return lines
+
+
+@ctl.command()
+def chain(context: typer.Context, to: _To = None, json_target: _Json = None) -> None:
+    """The stages of the chain: what each is set to, its latency, and the time that it takes."""
+    told = _tell(context, to, "chain")
+    if json_target is not None:
+        _write(json_target, told)
+    elif not told["stages"]:
+        typer.echo("there is no chain: the model is run by itself")
+    else:
+        typer.echo("\n".join(line for stage in told["stages"] for line in _stage_lines(stage)))
 
 
 @ctl.command()

@@ -16,11 +16,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from ..audiofile import Audio, find_audio, open_writer, read
 from ..backends.wavfile import FileStream
 from ..bandwidth import recording_cutoff_hz
+from ..config import LiveSettings, load_live_settings
 from ..engine import EngineSettings
 from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..paths import find_model
 from ..report import Report
+from ..stages import specs_of
 
 _PIECE_SECONDS = 1.0
 
@@ -54,13 +56,17 @@ def _pieces(audio: Audio) -> Iterator[NDArray[np.float32]]:
 def convert(
     job: Job,
     settings: EngineSettings,
+    live: LiveSettings | None = None,
     *,
     force: bool = False,
     subtype: str | None = None,
     plot: Path | None = None,
     advance: Any = None,
 ) -> dict[str, Any]:
-    """Convert one recording; gives the figures of the report. *advance* is called with seconds done."""
+    """Convert one recording; gives the figures of the report. *advance* is called with seconds done.
+
+    Of *live* gain, level and tilt are followed.
+    """
     audio = read(job.source)
     if force and job.target.exists() and job.target.samefile(job.source):
         raise FullbandError(f"{job.target} is the input itself, the same file: choose another name")
@@ -71,6 +77,11 @@ def convert(
         settings = replace(settings, cutoff_hz=recording_cutoff_hz(audio.samples.mean(axis=0), audio.rate_hz))
     kept: list[NDArray[np.float32]] = []
     stream = FileStream(channels, audio.rate_hz, settings)
+    if live is not None:
+        wishes = stream.engine.wishes
+        wishes.set_gain_db(live.gain_db)
+        wishes.set_high_level_db(live.high_level_db)
+        wishes.set_high_tilt_db(live.high_tilt_db)
     try:
         busy_s = 0.0
         with open_writer(job.target, RATE_HZ, channels, subtype=subtype, force=force) as writer:
@@ -98,6 +109,7 @@ def convert(
             "hop_p50_ms": round(statistics.hop_p50_ms, 4),
             "cleaned_samples": audio.cleaned_samples + statistics.cleaned_samples,
             "bad_chunks": statistics.bad_chunks,
+            "chain": stream.engine.describe_chain(),
         }
     finally:
         stream.close()
@@ -113,7 +125,10 @@ def convert(
 def file(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A recording, or a folder of them.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The recording to make, or a folder.")],
-    model: Annotated[str, typer.Option(help="A shipped model, the path of an .onnx file, or 'none'.")] = "default",
+    preset: Annotated[
+        str | None, typer.Option("--config", help="A preset or a TOML file: its model, chain, levels and cutoff.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A shipped model, the path of an .onnx file, or 'none'.")] = None,
     cutoff_hz: Annotated[
         float | None,
         typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends, in Hz; found by itself."),
@@ -131,7 +146,9 @@ def file(
     listening, at most half the sample rate of the file) is left as it is.
     """
     report = Report(json_target)
-    settings = EngineSettings(find_model(model), cutoff_hz=cutoff_hz)
+    given = {"model": model, "cutoff_hz": cutoff_hz}
+    live = load_live_settings(preset, {key: value for key, value in given.items() if value is not None})
+    settings = EngineSettings(find_model(live.model), cutoff_hz=live.cutoff_hz, chain=specs_of(live))
     jobs = _jobs(source, target)
     if plot is not None and len(jobs) > 1:
         raise FullbandError("--plot draws one recording; give a file, not a folder", exit_status=2)
@@ -154,7 +171,7 @@ def file(
 
             try:
                 job.target.parent.mkdir(parents=True, exist_ok=True)
-                results.append(convert(job, settings, force=force, subtype=subtype, plot=plot, advance=advance))
+                results.append(convert(job, settings, live, force=force, subtype=subtype, plot=plot, advance=advance))
             except FullbandError as error:
                 if len(jobs) == 1:
                     raise

@@ -37,6 +37,9 @@ class Commands:
         """Do it and give what holds then. Raises :class:`FullbandError`; all is then as it was."""
         session = self._session
         match request:
+            case protocol.Bypass(stage=str(stage)):
+                session.set_stage_bypass(stage, _switched(request.state, session.stage_bypass(stage)))
+                return {"stage": stage, "bypass": session.stage_bypass(stage)}
             case protocol.Bypass():
                 session.set_bypass(_switched(request.state, session.settings.bypass))
                 return {"bypass": session.settings.bypass}
@@ -58,6 +61,11 @@ class Commands:
             case protocol.Guard():
                 session.set_guard_ms(request.ms)
                 return {"guard_ms": session.settings.guard_ms, "latency_ms": round(session.latency.total_ms, 2)}
+            case protocol.Set():
+                value = session.set_parameter(request.stage, request.parameter, request.value)
+                return {"stage": request.stage, "parameter": request.parameter, "value": value}
+            case protocol.Chain():
+                return {"stages": session.engine.describe_chain(), "latency": session.latency.as_dict()}
             case protocol.Stats():
                 return session.statistics().as_dict(histograms=True)
             case protocol.Status():

@@ -36,10 +36,11 @@ class Request(BaseModel):
 
 
 class Bypass(Request):
-    """Only pass the voice through."""
+    """Only pass the voice through, or go past one *stage* of the chain."""
 
     command: Literal["bypass"] = "bypass"
     state: Switch
+    stage: str | None = Field(None, max_length=64)
 
 
 class Mute(Request):
@@ -82,6 +83,21 @@ class Model(Request):
 
     command: Literal["model"] = "model"
     name: str = Field(min_length=1, max_length=3000)
+
+
+class Chain(Request):
+    """The stages of the chain: parameters, latency, load."""
+
+    command: Literal["chain"] = "chain"
+
+
+class Set(Request):
+    """A parameter of a stage."""
+
+    command: Literal["set"] = "set"
+    stage: str = Field(max_length=64)
+    parameter: str = Field(max_length=256)
+    value: float | bool
 
 
 class Stats(Request):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,10 @@ class StageSpec:
         """All that cannot change while it runs."""
         return self.name, self.plugin, self.model
 
-    def with_value(self, name: str, value: float) -> StageSpec:
-        """The same with another value."""
-        return replace(self, values=tuple({**dict(self.values), name: value}.items()))
+    @property
+    def is_plain_network(self) -> bool:
+        """Whether it is the host's own model and nothing else."""
+        return self.plugin == NETWORK and self.model is None and not self.bypass and not any(v for _, v in self.values)
 
 
 def _model(entry: Mapping[str, Any], where: str) -> Path | None:

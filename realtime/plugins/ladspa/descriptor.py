@@ -124,7 +124,12 @@ def _default(hints: int, lower: float | None, upper: float | None) -> float:
         value = float(round(value))
     if lower is not None:
         value = max(value, lower)
-    return value if upper is None else min(value, upper)
+    return _readable(value if upper is None else min(value, upper))
+
+
+def _readable(value: float) -> float:
+    """A float32 as somebody may have written it: 0.01 and not 0.00999999978."""
+    return float(f"{value:.6g}")
 
 
 def _port(descriptor: Descriptor, number: int, rate_hz: int) -> Port:
@@ -132,8 +137,8 @@ def _port(descriptor: Descriptor, number: int, rate_hz: int) -> Port:
     hint = descriptor.range_hints[number]
     factor = rate_hz if hint.hints & _SAMPLE_RATE else 1
     toggled = bool(hint.hints & _TOGGLED)
-    lower: float | None = hint.lower * factor if hint.hints & _BELOW and hint.lower > -_ENDLESS else None
-    upper: float | None = hint.upper * factor if hint.hints & _ABOVE and hint.upper < _ENDLESS else None
+    lower = _readable(hint.lower * factor) if hint.hints & _BELOW and hint.lower > -_ENDLESS else None
+    upper = _readable(hint.upper * factor) if hint.hints & _ABOVE and hint.upper < _ENDLESS else None
     if toggled:
         lower, upper = 0.0, 1.0
     if lower is not None and upper is not None and lower > upper:
@@ -190,8 +195,9 @@ def is_latency(port: Port) -> bool:
 
 
 def key_of(name: str) -> str:
-    """A port's *name* as a key in TOML: 'Threshold (dB)' is ``threshold_db``."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "control"
+    """A port's *name* as a key in TOML: 'Threshold (dB)' is ``threshold_db``. Longer words in brackets are left out."""
+    short = re.sub(r"[(\[]([^()\[\]]{13,})[)\]]", "", name)
+    return re.sub(r"[^a-z0-9]+", "_", short.lower()).strip("_") or "control"
 
 
 def unit_of(name: str) -> str:
