@@ -18,6 +18,7 @@ from numba import cfunc, njit, types
 
 from realtime.backends.simulated import SimulatedDevice
 from realtime.engine import Engine
+from realtime.inference import Inference
 from realtime.native import COMPILE
 from realtime.native.device import BUSY_OFFSET, CAPTURED_OFFSET
 from realtime.native.memory import (
@@ -129,7 +130,7 @@ class Injection:
 
     def __init__(self, engine: Engine, device: SimulatedDevice, *, probe: bool = False) -> None:
         inference = engine.inference
-        assert inference is not None, "faults of a network need a network"
+        assert isinstance(inference, Inference), "faults of a network need a network"
         self._network = inference.record
         self._record = aligned_zeros(1, FAULT)
         self.record = record = self._record[0]

@@ -144,7 +144,7 @@ class Engine:
         return self._rack.specs
 
     def set_chain(self, specs: tuple[StageSpec, ...]) -> None:
-        """Have another chain while audio runs. Where only values and bypasses differ, they are followed without a click.
+        """Have another chain while audio runs. Where only values and bypasses differ they are followed without a click.
 
         Otherwise the new one takes over as another model does. Raises :class:`FullbandError` where a plugin cannot
         be had; the old chain then goes on.

@@ -48,7 +48,7 @@ class LatencyBudget:
         return self.host_ms + (self.capture_device_ms or 0.0) + (self.playback_device_ms or 0.0)
 
     def parts(self) -> dict[str, float | None]:
-        """Name and milliseconds of each part, in the order of the signal; a chain's stages in the place of a network."""
+        """Name and milliseconds of each part, in the order of the signal; a chain's stages where a network would be."""
         parts: dict[str, float | None] = {}
         for field in fields(self):
             if field.name == "network_ms" and self.stages:

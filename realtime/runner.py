@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .inference import Inference
 from .native.ring import Ring
 from .native.tally import Tally
@@ -25,6 +28,7 @@ class Runner(Protocol):
     address: int
     record: Any
     high: Ring
+    controls: dict[str, NDArray[np.float32]]
 
     @property
     def stage_latencies(self) -> tuple[tuple[str, int], ...]: ...

@@ -258,8 +258,8 @@ class Session:
     def reload(self, settings: LiveSettings) -> None:
         """Take over from *settings* what can change while audio runs.
 
-        That is the model, chain, bypass, gain, mute, cutoff, guard and devices. Devices are opened anew only where what names
-        them has changed. Raises :class:`FullbandError` where something cannot be had; everything then stays as it was.
+        That is the model, chain, bypass, gain, mute, cutoff, guard and devices. Devices are opened anew only where what
+        names them has changed. Raises :class:`FullbandError` where something cannot be had; all then stays as it was.
         """
         before = self.settings
         if settings.chain != before.chain:

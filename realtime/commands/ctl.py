@@ -91,7 +91,7 @@ def set_parameter(
     """Give a parameter of a stage another value. No click."""
     stage, dot, parameter = what.partition(".")
     if not dot:
-        raise FullbandError(f"'{what}' is no parameter: write STAGE.PARAMETER, as 'ctl chain' shows them", exit_status=2)
+        raise FullbandError(f"'{what}' is no parameter: write STAGE.PARAMETER, see 'ctl chain'", exit_status=2)
     told = _tell(context, to, "set", stage=stage, parameter=parameter, value=_value(value))
     typer.echo(f"{stage}.{parameter} {told['value']:g}")
 

@@ -24,7 +24,7 @@ def request_for(key: str, settings: LiveSettings) -> protocol.AnyRequest | None:
     """What *key* asks of a host with these *settings*; None where it has no meaning."""
     match key:
         case "b":
-            return protocol.Bypass(state="toggle")
+            return protocol.Bypass(stage=None, state="toggle")
         case "m":
             return protocol.Mute(state="toggle")
         case "+" | "=":  # the same key, with and without shift

@@ -12,7 +12,7 @@ from numba import njit
 from . import COMPILE, COMPILE_NOGIL
 from .histogram import CELLS, record_duration
 from .memory import floats_at, ints_at, load_acquire, record_at, store_release
-from .network import NETWORK, SETTLED_OFFSET, _count_deadline
+from .network import NETWORK, SETTLED_OFFSET, count_deadline
 from .ring import RING, read, write, written
 from .stage import STAGE, run_stage
 from .system import now_ns
@@ -50,7 +50,7 @@ def _run_step(network):  # type: ignore[no-untyped-def]
         source = run_stage(stage, source, hop)
         tally.bad_chunks += stage.faults - faults
     write(high, floats_at(source, (network.lanes, hop)), hop)
-    _count_deadline(network, index)
+    count_deadline(network, index)
     tally.hops += 1
     network.next_end += hop
     ended_ns = now_ns()
@@ -67,7 +67,7 @@ def _skip(network, steps):  # type: ignore[no-untyped-def]
     for _ in range(steps):
         index = written(high)
         write(high, silence, network.hop)
-        _count_deadline(network, index)
+        count_deadline(network, index)
     tally.hops += steps
     tally.skipped_hops += steps
     network.next_end += steps * network.hop

@@ -110,7 +110,9 @@ call_stream_callback = _foreign_call(
 call_stage = _foreign_call("call_stage", _i64, [_i64] * 4, numba_result=types.int64, numba_args=[types.int64] * 4)
 
 #: LADSPA_Descriptor.run(handle, frames)
-call_ladspa_run = _foreign_call("call_ladspa_run", _i64, [_i64] * 2, numba_result=types.int64, numba_args=[types.int64] * 2)
+call_ladspa_run = _foreign_call(
+    "call_ladspa_run", _i64, [_i64] * 2, numba_result=types.int64, numba_args=[types.int64] * 2
+)
 
 
 @intrinsic

@@ -216,7 +216,7 @@ def _tie(network, finished):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
-def _count_deadline(network, index):  # type: ignore[no-untyped-def]
+def count_deadline(network, index):  # type: ignore[no-untyped-def]
     """A hop is late when playback has already asked for its first sample."""
     if network.playback_cursor == 0:
         return
@@ -265,7 +265,7 @@ def _run_hop(network, skip):  # type: ignore[no-untyped-def]
             overlap[lane, i] = overlap[lane, hop + i]
         for i in range(last, network.output_samples):
             overlap[lane, i] = 0.0
-    _count_deadline(network, index)
+    count_deadline(network, index)
     tally.hops += 1
     network.next_end += hop
     if not skip:

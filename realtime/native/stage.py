@@ -5,8 +5,8 @@ A stage is a compiled function ``f(state, source, target, frames)``. *source* an
 gives 0, or what of :data:`FAULT` and :data:`QUIET` holds.
 
 Around it: the time that it takes, a bypass that is as late as the stage itself, and no trust. What is not audio (NaN,
-infinity, a filter that has run away) is never passed on: what was heard of the stage runs on mirrored and fades, the
-voice goes past it, and it is heard again once it has been sound for a while.
+infinity, a filter that has run away) is never passed on: what was heard of the stage is predicted and fades, the voice
+goes past it, and it is heard again once it has been sound for a while.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from numba import njit, types
 
 from . import COMPILE
+from .continuation import FADE_SAMPLES, HISTORY_SAMPLES, predict
 from .histogram import CELLS, record_duration
 from .memory import call_stage, floats_at, ints_at, record_at
-from .playback import FADE_SAMPLES, HISTORY_SAMPLES
 from .ramp import RAMP_SAMPLES, smooth_step
 from .ring import RING, read, write, written
 from .system import now_ns
@@ -25,7 +25,7 @@ from .system import now_ns
 #: The type of a stage's function.
 STEP = types.int64(types.int64, types.int64, types.int64, types.int64)
 
-#: What a stage can say of a block: it is not audio; the stage wants to be out of earshot, to change something in a step.
+#: What a stage can say of a block: that it is not audio; that it wants to be out of earshot, to change in a step.
 FAULT = 1
 QUIET = 2
 
@@ -46,8 +46,9 @@ STAGE = np.dtype(
             "dry",  # float32 [lanes, frames]: what it was given, as late
             "history",  # float32 [lanes, HISTORY_SAMPLES]: what was heard of it
             "history_position",
-            "broke",  # where in the history it broke off
-            "tail",  # samples left of its end
+            "ending",  # float32 [lanes, FADE_SAMPLES]: how it went on that broke off, and is heard as its tail
+            "tail",  # samples left of that
+            "work",  # of predictions
             "bypass",  # written by the control plane
             "sound_run",  # samples since it last gave something that was not audio
             "faults",  # blocks that were not audio
@@ -64,9 +65,6 @@ STAGE = np.dtype(
 #: +60 dBFS: what is louder is no audio but a filter that has become unstable.
 _SANE_PEAK = 1000.0
 
-#: The offset of a mirrored end dies away in two thirds of a millisecond, before low notes could swing far out.
-_OFFSET_SAMPLES = 32
-
 #: A stage is heard again when it has given nothing but audio for a tenth of a second.
 RECOVER_SAMPLES = 4_800
 
@@ -79,16 +77,6 @@ def _is_audio(block, lanes, frames):  # type: ignore[no-untyped-def]
             if not (abs(block[lane, i]) < _SANE_PEAK):
                 return False
     return True
-
-
-@njit(**COMPILE)
-def _mirrored(history, lane, broke, left):  # type: ignore[no-untyped-def]
-    """How a signal ends that broke off at *broke* in its history: turned about its last sample, fading."""
-    since = FADE_SAMPLES - left
-    last = history[lane, (broke - 1) % HISTORY_SAMPLES]
-    before = history[lane, (broke - 2 - since) % HISTORY_SAMPLES]
-    offset = np.float32(smooth_step(max(1.0 - since / _OFFSET_SAMPLES, 0.0)))
-    return np.float32(2.0) * last * offset - before * np.float32(smooth_step(left / FADE_SAMPLES))
 
 
 @njit(**COMPILE)
@@ -107,6 +95,7 @@ def _blend(stage, block, frames, sound, quiet):  # type: ignore[no-untyped-def]
     ring = record_at(stage.input, RING)
     dry = floats_at(stage.dry, (lanes, frames))
     history = floats_at(stage.history, (lanes, HISTORY_SAMPLES))
+    ending = floats_at(stage.ending, (lanes, FADE_SAMPLES))
     read(ring, written(ring) - frames - stage.latency, dry, frames)
     wanted = sound and not quiet and stage.bypass == 0 and stage.sound_run > RECOVER_SAMPLES
     change = (1.0 if wanted else -1.0) / RAMP_SAMPLES
@@ -120,7 +109,7 @@ def _blend(stage, block, frames, sound, quiet):  # type: ignore[no-untyped-def]
             if sound:
                 wet = np.float32(gain) * block[lane, i]
             if stage.tail > 0:
-                wet += _mirrored(history, lane, stage.broke, stage.tail)
+                wet += ending[lane, FADE_SAMPLES - stage.tail]
             history[lane, newest] = wet
             block[lane, i] = wet + np.float32(max(room, 0.0)) * dry[lane, i]
         stage.history_position = (newest + 1) % HISTORY_SAMPLES
@@ -147,8 +136,10 @@ def run_stage(stage, source, frames):  # type: ignore[no-untyped-def]
             left = stage.tail_room * smooth_step(stage.tail / FADE_SAMPLES)
             stage.tail_room = left + smooth_step(stage.heard)
             stage.tail = FADE_SAMPLES
-            stage.broke = stage.history_position
             stage.heard = 0.0
+            past = floats_at(stage.history, (lanes, HISTORY_SAMPLES))
+            for lane in range(lanes):
+                predict(past, lane, stage.history_position, floats_at(stage.ending, (lanes, FADE_SAMPLES)), stage.work)
     if sound and not quiet and stage.bypass == 0 and stage.heard == 1.0 and stage.tail == 0:
         _remember(stage, floats_at(stage.history, (lanes, HISTORY_SAMPLES)), block, frames)
     else:

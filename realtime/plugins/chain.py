@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import FullbandError
 from ..inference import CATCH_UP_SECONDS, LEAST_BACKLOG_MS, RECOVER_HOPS, SETTLE_MS
-from ..latency import RATE_HZ, plan_chain
+from ..latency import plan_chain
 from ..native.chain import CHAIN, run_steps_at
+from ..native.continuation import FADE_SAMPLES, HISTORY_SAMPLES, WORK_DOUBLES
 from ..native.histogram import Histogram, new_cells
 from ..native.memory import aligned_zeros
 from ..native.network import NETWORK
-from ..native.playback import HISTORY_SAMPLES
 from ..native.ring import RING_SAMPLES, Ring
 from ..native.stage import RECOVER_SAMPLES, STAGE
 from ..native.tally import Tally
-from ..onnx.contract import Contract
+from ..onnx.contract import CONTROLS, RATE_HZ, Contract
 from ..onnx.session import SessionOptions
 from .network import NetworkStage
 from .registry import make
@@ -60,6 +61,8 @@ def _link(spec: StageSpec, stage: Stage, frames: int, latency_samples: int) -> L
         "target": aligned_zeros((lanes, frames), np.float32),
         "dry": aligned_zeros((lanes, frames), np.float32),
         "history": aligned_zeros((lanes, HISTORY_SAMPLES), np.float32),
+        "ending": aligned_zeros((lanes, FADE_SAMPLES), np.float32),
+        "work": aligned_zeros(WORK_DOUBLES, np.float64),
         "histogram": histogram,
     }
     record = memory[0]
@@ -109,6 +112,12 @@ class Chain:
         self.step_samples = plan.step_samples
         networks = [link.stage for link in self.links if isinstance(link.stage, NetworkStage)]
         self._networks = networks
+        #: Of the first network, lane by lane; memory that nobody reads where there is none.
+        self.controls: dict[str, NDArray[np.float32]] = (
+            networks[0].inference.controls
+            if networks
+            else {name: aligned_zeros((lanes, 1), np.float32) for name in CONTROLS}
+        )
         contracts = [stage.inference.contract for stage in networks]
         step = plan.step_samples
         self.contract = Contract(
@@ -167,7 +176,7 @@ class Chain:
         for link in self.links:
             link.stage.reset()
             record = link.record
-            for name in ("history_position", "broke", "tail", "faults"):
+            for name in ("history_position", "tail", "faults"):
                 record[name] = 0
             record["sound_run"] = 1 << 40
             record["heard"] = 0.0 if record["bypass"] else 1.0

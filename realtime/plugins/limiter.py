@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from ..latency import RATE_HZ, StageTiming
+from ..latency import StageTiming
 from ..native.memory import aligned_zeros
 from ..native.stages.limiter import LOOK_AHEAD_LIMITER, LOOK_AHEAD_SAMPLES, limiter_step
+from ..onnx.contract import RATE_HZ
 from .parameter import Parameter
 from .stage import Stage, decibels, settle
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ..latency import RATE_HZ
 from ..native.memory import aligned_zeros
 from ..native.stages.noise_gate import NOISE_GATE, noise_gate_step
+from ..onnx.contract import RATE_HZ
 from .parameter import Parameter
 from .stage import Stage, decibels
 
@@ -17,7 +17,7 @@ class NoiseGateStage(Stage):
     kind = "noise-gate"
     summary = "makes softer what stays below a threshold"
     parameters = (
-        Parameter("threshold_db", "dBFS", -90.0, 0.0, -50.0, "peaks above it open the gate, peaks 6 dB lower keep it so"),
+        Parameter("threshold_db", "dBFS", -90.0, 0.0, -50.0, "peaks above it open the gate; 6 dB less keeps it so"),
         Parameter("depth_db", "dB", -90.0, 0.0, -24.0, "gain while it is closed"),
         Parameter("attack_ms", "ms", 0.5, 100.0, 2.0, "how quickly it opens", logarithmic=True),
         Parameter("hold_ms", "ms", 0.0, 2_000.0, 120.0, "how long it stays open after the last peak"),

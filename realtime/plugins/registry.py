@@ -39,7 +39,7 @@ def built_in(plugin: str) -> type[Stage]:
     if plugin not in BUILT_IN:
         near = nearest(plugin, list(BUILT_IN), 1)
         hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(BUILT_IN)}"
-        raise FullbandError(f"no plugin '{plugin}'; {hint} LADSPA plugins are named as in file.so:label, models as *.onnx")
+        raise FullbandError(f"no plugin '{plugin}'; {hint} (LADSPA plugins are file.so:label, models *.onnx)")
     module, name = BUILT_IN[plugin]
     found: Any = getattr(importlib.import_module(f"{__package__}.{module}"), name)
     return found
@@ -82,4 +82,5 @@ def make(plugin: str, lanes: int, model: Path | None, options: SessionOptions | 
     if plugin == NETWORK or plugin.endswith(".onnx"):
         made: Stage | None = kind(lanes, model, options) if model is not None else None
         return made
-    return kind(lanes)  # type: ignore[no-any-return]
+    simple: Stage = kind(lanes)
+    return simple

@@ -24,7 +24,7 @@ _TAKEN = ("on", "off", "toggle")
 
 @dataclass(frozen=True)
 class StageSpec:
-    """One stage. *model* is a network's own file; None: the host's model. *values* are those that differ from defaults."""
+    """One stage. *model* is a network's own file; None: the host's model. *values* are those that were given."""
 
     name: str
     plugin: str

@@ -16,6 +16,7 @@ import pytest
 from numba import cfunc, types
 from numpy.typing import NDArray
 
+from realtime import native
 from realtime.backends.simulated import SimulatedDevice
 from realtime.engine import Engine, EngineSettings
 
@@ -27,12 +28,23 @@ FUNCTIONS = [
     "device.device_thread",
 ]
 
+#: What the engine thread calls through pointers: it is not in the code of that thread.
+STAGES = [
+    "stages.gain.gain_step",
+    "stages.high_pass.high_pass_step",
+    "stages.noise_gate.noise_gate_step",
+    "stages.limiter.limiter_step",
+    "stages.dither.dither_step",
+    "stages.network.network_step",
+    "stages.ladspa.ladspa_step",
+]
+
 # Code that comes from the cache cannot be read, so it is compiled anew, in a process and a cache of its own.
 _READ = """
 import importlib, json, sys
 names = json.loads(sys.argv[1])
 def code(name):
-    module, function = name.split(".")
+    module, function = name.rsplit(".", 1)
     return getattr(importlib.import_module(f"realtime.native.{module}"), function).inspect_llvm()
 print(json.dumps({name: code(name) for name in names}))
 """
@@ -45,6 +57,8 @@ ALLOWED = {
     "sem_wait",
     "log2",
     "sqrt",
+    "tan",
+    "floor",
     "memcpy",
     "memset",
     "memmove",
@@ -56,10 +70,10 @@ ALLOWED = {
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """LLVM code of every function of :data:`FUNCTIONS`, after optimisation."""
+    """LLVM code of every function of :data:`FUNCTIONS` and :data:`STAGES`, after optimisation."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp("numba"))}
     done = subprocess.run(
-        [sys.executable, "-c", _READ, json.dumps(FUNCTIONS)],
+        [sys.executable, "-c", _READ, json.dumps(FUNCTIONS + STAGES)],
         env=environment,
         capture_output=True,
         text=True,
@@ -80,17 +94,23 @@ def _bodies(code: str) -> str:
     return "\n".join(bodies)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", FUNCTIONS + STAGES)
 def test_nothing_is_called_that_allocates_locks_or_prints(compiled: dict[str, str], name: str) -> None:
     bodies = _bodies(compiled[name])
     local = set(re.findall(r"^define [^@]*@\"?([\w.$<>:]+)\"?\(", bodies, re.M))
     called = set(re.findall(r"call [^@\n]*@\"?([\w.$<>:]+)\"?\(", bodies))
     outside = {function for function in called - local if not function.startswith("llvm.")}
     assert outside <= ALLOWED
-    assert " atomic " in bodies, "this is not the code of the data plane"
+    assert name in STAGES or " atomic " in bodies, "this is not the code of the data plane"
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+def test_all_stages_are_looked_at() -> None:
+    folder = Path(native.__file__).parent / "stages"
+    found = {f"stages.{path.stem}.{path.stem}_step" for path in folder.glob("*.py") if path.stem != "__init__"}
+    assert set(STAGES) == found
+
+
+@pytest.mark.parametrize("name", FUNCTIONS + STAGES)
 def test_nothing_can_raise(compiled: dict[str, str], name: str) -> None:
     """An exception would be a constant that is stored for the caller."""
     assert ".const.picklebuf" not in _bodies(compiled[name])

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import carray, cfunc
+from numba import cfunc
 
 from .. import COMPILE
-from ..memory import as_pointer, floats_at, record_at
+from ..memory import doubles_at, floats_at, record_at
 from ..ramp import RAMP, next_gain
 from ..stage import HEAD_FIELDS, STEP
 
@@ -40,8 +40,8 @@ def high_pass_step(state, source, target, frames):  # type: ignore[no-untyped-de
     ramp = record_at(record.ramp, RAMP)
     x = floats_at(source, (lanes, frames))
     y = floats_at(target, (lanes, frames))
-    first = carray(as_pointer(record.first), lanes, np.float64)
-    second = carray(as_pointer(record.second), lanes, np.float64)
+    first = doubles_at(record.first, lanes)
+    second = doubles_at(record.second, lanes)
     for i in range(frames):
         frequency_hz = next_gain(ramp)
         if frequency_hz != record.frequency_hz:

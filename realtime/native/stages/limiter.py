@@ -7,10 +7,10 @@ returns slowly, and of that the mean over the same time. At the peak itself ever
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, cfunc
+from numba import cfunc
 
 from .. import COMPILE
-from ..memory import as_pointer, floats_at, record_at
+from ..memory import doubles_at, floats_at, record_at
 from ..ramp import RAMP, next_gain
 from ..stage import HEAD_FIELDS, STEP
 
@@ -40,8 +40,8 @@ def limiter_step(state, source, target, frames):  # type: ignore[no-untyped-def]
     x = floats_at(source, (lanes, frames))
     y = floats_at(target, (lanes, frames))
     delayed = floats_at(limiter.delayed, (lanes, LOOK_AHEAD_SAMPLES))
-    allowed = carray(as_pointer(limiter.allowed), LOOK_AHEAD_SAMPLES, np.float64)
-    held = carray(as_pointer(limiter.held), LOOK_AHEAD_SAMPLES, np.float64)
+    allowed = doubles_at(limiter.allowed, LOOK_AHEAD_SAMPLES)
+    held = doubles_at(limiter.held, LOOK_AHEAD_SAMPLES)
     for i in range(frames):
         ceiling = next_gain(ramp)
         peak = 0.0

@@ -9,9 +9,9 @@ import numpy as np
 from numba import cfunc
 
 from .. import COMPILE
+from ..continuation import FADE_SAMPLES
 from ..memory import floats_at, load_acquire, record_at
 from ..network import NETWORK, SETTLED_OFFSET, network_index, run_hops
-from ..playback import FADE_SAMPLES
 from ..ramp import RAMP, next_gain, smooth_step
 from ..ring import RING, read, written
 from ..stage import HEAD_FIELDS, STEP

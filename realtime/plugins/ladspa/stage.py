@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import FullbandError
-from ...latency import RATE_HZ, StageTiming
+from ...latency import StageTiming
 from ...native.memory import aligned_zeros
 from ...native.ramp import RAMP
 from ...native.stages.ladspa import LADSPA, ladspa_step
+from ...onnx.contract import RATE_HZ
 from ..parameter import Parameter
 from ..stage import Stage, settle
 from .descriptor import Descriptor, Facts, Port, descriptors, file_name, is_latency, key_of, label_of, unit_of
