@@ -5,6 +5,7 @@ Imports nothing of the host, so that it is there at once.
 
 from __future__ import annotations
 
+import difflib
 import json
 import sys
 import time
@@ -66,6 +67,10 @@ def bypass(
     if state is None and stage in list(Switch):
         typer.echo(f"bypass {_is_on(_tell(context, to, 'bypass', state=stage)['bypass'])}")
         return
+    if state is None and difflib.get_close_matches(stage, list(Switch), cutoff=0.75):
+        raise FullbandError(f"'{stage}' is none of on, off, toggle; for a stage of that name, say which", exit_status=2)
+    if state is not None and state not in list(Switch):
+        raise FullbandError(f"'{state}' is none of on, off, toggle", exit_status=2)
     told = _tell(context, to, "bypass", stage=stage, state=state or "toggle")
     typer.echo(f"bypass of {told['stage']} {_is_on(told['bypass'])}")
 
