@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,10 @@ class Chain:
         self.record = self._record[0]
         self.address = int(self._record.ctypes.data)
         self._bind()
+        began_s = time.perf_counter()
         self._warm_up()
+        #: What the first steps took, networks included.
+        self.warm_up_ms = 1000.0 * (time.perf_counter() - began_s) + sum(n.inference.warm_up_ms for n in networks)
 
     def _bind(self) -> None:
         record, contract = self.record, self.contract
@@ -213,6 +217,16 @@ class Chain:
         """Tell every network where the voice's own band ends."""
         for stage in self._networks:
             stage.set_cutoff_hz(cutoff_hz)
+
+    def set_lane_cutoff_hz(self, lane: int, cutoff_hz: float) -> None:
+        """The same for one of many voices."""
+        for stage in self._networks:
+            stage.inference.set_lane_cutoff_hz(lane, cutoff_hz)
+
+    def reset_lane(self, lane: int) -> None:
+        """Another voice begins in *lane*, after silence; the others go on. Only while no thread runs it."""
+        for link in self.links:
+            link.stage.reset_lane(lane)
 
     def set_wishes(self, level_db: float, tilt_db: float) -> None:
         """The listener's level and tilt of the high band, to every network that adds one."""

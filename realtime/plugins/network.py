@@ -74,5 +74,8 @@ class NetworkStage(Stage):
         self.record["good_run"] = 1 << 40
         self.record["gain"] = 1.0
 
+    def reset_lane(self, lane: int) -> None:
+        self.inference.reset_lane(lane)
+
     def close(self) -> None:
         self.inference.close()

@@ -73,6 +73,9 @@ class Stage:
         """A fresh stream, all parameters where they are wanted. Only while no thread runs the stage."""
         self.ring.clear()
 
+    def reset_lane(self, lane: int) -> None:
+        """Another voice begins in *lane*. What is held of the one before has died away in the silence between."""
+
     def meters(self) -> dict[str, float]:
         """What the stage shows of itself, by name."""
         return {}
