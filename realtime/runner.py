@@ -29,7 +29,7 @@ class Runner(Protocol):
     record: Any
     high: Ring
     controls: dict[str, NDArray[np.float32]]
-    warm_up_ms: float
+    warm_up_ms: NDArray[np.float64]
 
     @property
     def stage_latencies(self) -> tuple[tuple[str, int], ...]: ...

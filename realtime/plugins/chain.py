@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,10 +143,9 @@ class Chain:
         self.record = self._record[0]
         self.address = int(self._record.ctypes.data)
         self._bind()
-        began_s = time.perf_counter()
+        #: What each of the first steps took.
+        self.warm_up_ms = np.zeros(_WARM_UP_STEPS)
         self._warm_up()
-        #: What the first steps took, networks included.
-        self.warm_up_ms = 1000.0 * (time.perf_counter() - began_s) + sum(n.inference.warm_up_ms for n in networks)
 
     def _bind(self) -> None:
         record, contract = self.record, self.contract
@@ -169,7 +167,10 @@ class Chain:
         silence = Ring(self.lanes, self.step_samples * _WARM_UP_STEPS)
         silence.record["write"] = self.step_samples * _WARM_UP_STEPS
         self.record["low"] = silence.address
-        run_steps_at(self.address, _WARM_UP_STEPS)
+        for step in range(_WARM_UP_STEPS):
+            before_ns = int(self._tally.compute_histogram[-1])
+            run_steps_at(self.address, 1)
+            self.warm_up_ms[step] = (int(self._tally.compute_histogram[-1]) - before_ns) / 1e6
         self.record["low"] = self._low.address
         self.reset()
         for link in self.links:
