@@ -86,7 +86,7 @@ def fault_table(report: Report, model: str, guard_ms: float, block_frames: int, 
 def soak_run(report: Report, model: str, minutes: float, seed: int | None) -> None:
     """Soak, and tell what was seen; fails when something grew, clicked or came later."""
     seed = random.SystemRandom().randrange(1 << 31) if seed is None else seed
-    path = _model(model)
+    _model(model)
     report.say(f"seed {seed}: the same faults again with --seed {seed}")
     with report.console.status("") as status:
 
@@ -94,9 +94,10 @@ def soak_run(report: Report, model: str, minutes: float, seed: int | None) -> No
             last = so_far.series[-1]
             fault = so_far.faults[-1][1] if so_far.faults else "no fault yet"
             seen = f"{last.clicks} clicks, {last.rss_kb / 1024:.0f} MB; {fault}"
-            status.update(f"{last.seconds / 60:.1f} of {minutes:g} min, {seen}")
+            left = max(minutes - last.seconds / 60.0, 0.0)
+            status.update(f"{last.seconds / 60:.1f} min, {left:.1f} left: {seen}")
 
-        result = soak(path, minutes, seed, show)
+        result = soak(model, minutes, seed, show)
     figures = result.figures()
     table = Table(box=box.SIMPLE, show_header=False, padding=(0, 1, 0, 0))
     for key, value in figures.items():

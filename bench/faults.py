@@ -20,7 +20,7 @@ AT_S = 2.0
 _SLOW_S = 1.0
 
 #: What a model of a 4 ms hop takes that needs twice its time.
-_SLOW_BY_S = 0.0077
+SLOW_BY_S = 0.0077
 
 #: A drift has settled by then.
 _SETTLED_S = 10.0
@@ -67,7 +67,7 @@ FAULTS: tuple[Fault, ...] = (
     *(_device_stall(ms) for ms in (5, 20, 100)),
     Fault("NaN model, 1 hop", network=lambda network: network.poison(1, AT_S)),
     Fault("NaN model, 50 hops", network=lambda network: network.poison(50, AT_S)),
-    Fault("slow model, 1 s", network=lambda network: network.slow_down(_SLOW_BY_S, AT_S, AT_S + _SLOW_S)),
+    Fault("slow model, 1 s", network=lambda network: network.slow_down(SLOW_BY_S, AT_S, AT_S + _SLOW_S)),
     _drift(300.0),
     _drift(-300.0),
     Fault(

@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba import cfunc, njit, types
+from numpy.typing import NDArray
 
 from realtime.backends.simulated import SimulatedDevice
 from realtime.engine import Engine
@@ -32,6 +34,8 @@ from realtime.native.memory import (
 )
 from realtime.native.network import NETWORK
 from realtime.native.system import now_ns, sleep_until_ns
+from realtime.onnx.contract import Contract
+from realtime.runner import Program, Runner
 
 RATE_HZ = 48_000
 
@@ -125,35 +129,76 @@ def faulty_run(address, options, names_in, inputs, count_in, names_out, count_ou
     return 0
 
 
-class Injection:
-    """The faults of one network. Positions in seconds of the low band; each may be set while it runs."""
+def _window(contract: Contract) -> NDArray[np.float32]:
+    """What chunks of the probe are faded by, so that the sum of those that overlap is :data:`PROBE_GAIN`."""
+    assert contract.output_samples <= contract.latency_samples
+    overlap = contract.output_samples - contract.hop_samples
+    rise = np.sin(0.5 * np.pi * (np.arange(overlap) + 0.5) / overlap) ** 2
+    flat = np.ones(contract.output_samples - 2 * overlap)
+    return (PROBE_GAIN * np.concatenate([rise, flat, rise[::-1]])).astype(np.float32)
 
-    def __init__(self, engine: Engine, device: SimulatedDevice, *, probe: bool = False) -> None:
-        inference = engine.inference
-        assert isinstance(inference, Inference), "faults of a network need a network"
-        self._network = inference.record
-        self._record = aligned_zeros(1, FAULT)
-        self.record = record = self._record[0]
-        self._kept: list[Any] = [inference, device]
-        record["address"] = self._record.ctypes.data
-        record["run"] = self._network["run"]
-        record["session"] = self._network["session"]
+
+class _Spoilt:
+    """What one network's record was changed to, kept for as long as the network."""
+
+    def __init__(self, inference: Inference, *, probe: bool) -> None:
+        network = inference.record
+        self.memory = aligned_zeros(1, FAULT)
+        self.record = record = self.memory[0]
+        record["address"] = self.memory.ctypes.data
+        record["run"] = network["run"]
+        record["session"] = network["session"]
         record["network"] = inference.address
         record["result"] = inference.output.ctypes.data
+        if probe:
+            self.window = _window(inference.contract)
+            record["window"] = self.window.ctypes.data
+        network["session"] = record["address"]
+        network["run"] = faulty_run.address
+
+
+class Injection:
+    """The faults of an engine's networks, also of those that it loads later; they meet the one in use.
+
+    Positions are in seconds of the low band; each may be set while it runs.
+    """
+
+    def __init__(self, engine: Engine, device: SimulatedDevice, *, probe: bool = False) -> None:
+        assert engine.inference is not None, "faults of a network need a network"
+        self._engine = engine
+        self._probe = probe
+        self._device = device
+        self._away = False
+        self._spoilt: WeakKeyDictionary[Inference, _Spoilt] = WeakKeyDictionary()
+        for runner in engine.models.loaded:
+            self._spoil(runner)
+        self._load = engine.models.load
+        engine.models.load = self._load_spoilt
+
+    def _load_spoilt(self, program: Program) -> Runner:
+        runner = self._load(program)
+        self._spoil(runner)
+        return runner
+
+    def _spoil(self, inference: Runner) -> None:
+        assert isinstance(inference, Inference), "a chain has no network of its own to put faults in"
+        spoilt = self._spoilt[inference] = _Spoilt(inference, probe=self._probe)
+        self._set_clock(spoilt.record)
+
+    def _set_clock(self, record: Any) -> None:
+        device = self._device
+        record["released"] = int(self._away)
         if device.record["freewheel"]:
             record["clock"] = device.clock_address
             record["captured"] = device.address + CAPTURED_OFFSET
             record["busy_until"] = device.address + BUSY_OFFSET
             record["hop_ns"] = int(1e6 * HOP_MS)
-        if probe:
-            contract = inference.contract
-            assert contract.output_samples == 2 * contract.hop_samples <= contract.latency_samples
-            phase = np.pi * (np.arange(contract.output_samples) + 0.5) / contract.output_samples
-            window = (PROBE_GAIN * np.sin(phase) ** 2).astype(np.float32)
-            self._kept.append(window)
-            record["window"] = window.ctypes.data
-        self._network["session"] = record["address"]
-        self._network["run"] = faulty_run.address
+
+    @property
+    def record(self) -> Any:
+        """Of the network in use: a :data:`FAULT`."""
+        assert isinstance(self._engine.inference, Inference)
+        return self._spoilt[self._engine.inference].record
 
     def stall(self, seconds: float, at_s: float = 0.0) -> None:
         """One hop takes *seconds* longer: the engine's thread stalls."""
@@ -171,9 +216,23 @@ class Injection:
         self.record["poison_at"] = round(at_s * RATE_HZ)
         self.record["poison_hops"] = hops
 
-    def release(self) -> None:
-        """Let go of a hop that waits for the time of a device that has ended."""
-        self.record["released"] = 1
+    def leave(self) -> None:
+        """The device is away, and its time stands still: hops wait for it no more."""
+        self._away = True
+        for spoilt in self._spoilt.values():
+            spoilt.record["released"] = 1
+
+    def close(self) -> None:
+        """Be out of the way of an engine that is to stop."""
+        self.leave()
+        self._engine.models.load = self._load
+
+    def follow(self, device: SimulatedDevice) -> None:
+        """Take the time from *device*, which has come in the place of the one that is away. No callback runs yet."""
+        self._device = device
+        self._away = False
+        for spoilt in self._spoilt.values():
+            self._set_clock(spoilt.record)
 
 
 @contextmanager
@@ -183,4 +242,4 @@ def injected(engine: Engine, device: SimulatedDevice, *, probe: bool = False) ->
     try:
         yield injection
     finally:
-        injection.release()
+        injection.close()

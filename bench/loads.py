@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
-import random
 import subprocess
 import sys
 import threading
@@ -27,10 +27,9 @@ def _gil_loop(stop: threading.Event) -> None:
 
 
 def _gil_call(stop: threading.Event) -> None:
-    """C calls of some 100 ms that hold the GIL throughout."""
-    numbers = [random.random() for _ in range(300_000)]
+    """C calls of some 100 ms that hold the GIL throughout, and take no memory."""
     while not stop.is_set():
-        sorted(numbers)
+        sum(itertools.repeat(1, 8_000_000))
 
 
 def _gc_storm(stop: threading.Event) -> None:

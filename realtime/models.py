@@ -29,7 +29,8 @@ class Models:
         model: Program | None,
         fallback: Program | None,
     ) -> None:
-        self._load = load
+        #: How a model is loaded; the bench puts its faults in here.
+        self.load = load
         self._worker = worker.record
         self._in_playback = in_playback
         self._loaded: dict[Program, Runner] = {}
@@ -75,7 +76,7 @@ class Models:
         if kept is not None:
             # It has been left a moment ago, and the device has not called back since.
             self._retired.append(kept)
-        self._loaded[path] = self._load(path)
+        self._loaded[path] = self.load(path)
         return self._loaded[path]
 
     def choose(self, path: Program | None, incoming: Runner | None) -> None:
