@@ -23,6 +23,9 @@ _SEARCH = RATE_HZ // 4
 #: Below this a piece lies across a change, or is no copy at all.
 _ALIKE = 0.95
 
+#: A piece at the edge of a pause, less alike than this, may seem samples off.
+_SURELY_ALIKE = 0.99
+
 #: The voice's own band, far enough below any network's.
 _BAND_HZ = 2_500.0
 
@@ -35,8 +38,12 @@ _UNLIKE = 0.25
 #: What is fainter than this against the loudest cannot be judged.
 _FAINT_DB = -50.0
 
-#: Steering moves the delay by less from one piece to the next; a jump is more.
+#: Steering moves the delay by less from one piece to the next that does not overlap with it; a jump is more.
 _SLIP = 0.75
+
+#: Until the loop is closed the drift itself moves the delay, and then the loop does so, by less than this.
+_FIRST_SECONDS = 1.5
+_FIRST_SLIP = 2.5
 
 
 @dataclass(frozen=True)
@@ -97,8 +104,11 @@ def _delay(piece: NDArray[np.float64], said: NDArray[np.float64], size: int) -> 
     return best + (0.5 * (before - after) / bend if bend < 0.0 else 0.0), float(here)
 
 
-def _unheard(heard: NDArray[np.float64], said: NDArray[np.float64], delay: NDArray[np.int64]) -> int:
-    """Samples in bits of 5 ms where *heard* is not *said*, *delay* [n] samples before, at any gain."""
+def _unheard(heard: NDArray[np.float64], said: NDArray[np.float64], delay: NDArray[np.int64], strict: bool) -> int:
+    """Samples in bits of 5 ms where *heard* is not *said*, *delay* [n] samples before, at any gain.
+
+    Unless *strict* one bit between two that are heard does not count.
+    """
     count = len(heard) // _BIT * _BIT
     index = np.arange(count) - delay[:count]
     known = (index >= 0) & (index < len(said))
@@ -109,16 +119,26 @@ def _unheard(heard: NDArray[np.float64], said: NDArray[np.float64], delay: NDArr
     rest = ((got - gain[:, None] * want) ** 2).sum(axis=1)
     audible = energy > 10.0 ** (_FAINT_DB / 10.0) * energy.max()
     missing = audible & ((gain < 0.5) | (rest > _UNLIKE * energy))
-    # A fade of the network's signal spoils one bit; a gap is longer.
-    beside = np.pad(missing, 1)
-    missing &= beside[:-2] | beside[2:]
+    if not strict:
+        beside = np.pad(missing, 1)
+        missing &= beside[:-2] | beside[2:]
     return int(missing.sum()) * _BIT
 
 
-def _without_strays(delays: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The running median over five pieces: one at the edge of a pause may be samples off, a slip lasts."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(delays, 2, mode="edge"), 5)
-    return np.asarray(np.median(windows, axis=1))
+def _slips(places: NDArray[np.int64], delays: NDArray[np.float64]) -> tuple[int, int]:
+    """Samples by which steered *delays* jumped down and up: more than steering can move them between two pieces."""
+    after = np.searchsorted(places, places + _PIECE + _STEP)
+    earlier = np.flatnonzero(after < len(places))
+    after = after[earlier]
+    most = np.where(places[earlier] < _FIRST_SECONDS * RATE_HZ, _FIRST_SLIP, _SLIP)
+    jumped = np.abs(delays[after] - delays[earlier]) > most
+    lost = repeated = 0
+    # Pieces across a jump show a part of it: all that lie next to each other are one.
+    for run in np.split(np.arange(len(earlier)), np.flatnonzero(np.diff(jumped)) + 1):
+        if len(run) and jumped[run[0]]:
+            moved = round(float(delays[after[run[-1]]] - delays[earlier[run[0]]]))
+            lost, repeated = lost + max(-moved, 0), repeated + max(moved, 0)
+    return lost, repeated
 
 
 def align(
@@ -127,17 +147,20 @@ def align(
     expected: int,
     steered: bool = False,
     step: int = _STEP,
+    strict: bool = False,
 ) -> Alignment:
     """Lay *heard* [n] against *said* [m], both at 48 kHz, which should be *expected* samples earlier.
 
     *steered*: there are two clocks, so that the delay need not be a whole number; lay *said* on the clock of the
-    speaker first (:func:`on_clock`). A piece is taken at every *step* samples.
+    speaker first (:func:`on_clock`). A piece is taken at every *step* samples. All that was said is expected to be
+    heard, from the first sample on; *strict*: also where a single bit of 5 ms is unlike what was said, as one is in
+    which the network's signal in the voice's own band ends.
     """
     heard_band, said_band = _band(heard), _band(said)
     loud = 10.0 ** (_FAINT_DB / 20.0) * np.sqrt(np.mean(said_band**2))
     size = 1 << (_PIECE + 2 * _SEARCH - 1).bit_length()
     padded = np.pad(said_band, (expected + _SEARCH, _SEARCH + _PIECE))
-    places, offsets = [], []
+    places, offsets, scores = [], [], []
     for start in range(0, len(heard) - _PIECE + 1, step):
         piece = heard_band[start : start + _PIECE]
         if np.sqrt(np.mean(piece**2)) < loud or start - expected + _PIECE > len(said):
@@ -147,22 +170,18 @@ def align(
         if score > _ALIKE:
             places.append(start + _PIECE // 2)
             offsets.append(expected + _SEARCH - offset)
+            scores.append(score)
     if not places:
         return Alignment(np.zeros(0, np.int64), np.zeros(0), 0, 0, len(heard))
     delays = np.array(offsets)
-    # On one clock it is a whole number; a piece that lies across a change has something between.
-    steps = np.diff(_without_strays(delays) if steered else np.round(delays))
-    steps = np.where(np.abs(steps) > _SLIP, steps, 0.0)
-    if steered:  # until the loop is closed the drift itself moves the delay
-        steps[np.array(places[1:]) < RATE_HZ] = 0.0
-    alignment = Alignment(
-        np.array(places),
-        delays,
-        lost=round(-float(steps[steps < 0].sum())),
-        repeated=round(float(steps[steps > 0].sum())),
-        unheard=0,
-    )
-    first, last = places[0] - _PIECE // 2, places[-1] + _PIECE // 2
+    sure = np.array(scores) > _SURELY_ALIKE
+    if steered:
+        lost, repeated = _slips(np.array(places)[sure], delays[sure])
+    else:
+        # On one clock it is a whole number; a piece that lies across a change has something between.
+        steps = np.diff(np.round(delays[sure]))
+        lost, repeated = round(-float(steps[steps < 0].sum())), round(float(steps[steps > 0].sum()))
+    alignment = Alignment(np.array(places), delays, lost, repeated, unheard=0)
     # Around a jump the delay is one or the other; what belongs to neither was not heard.
-    unheard = _unheard(heard_band[first:last], said_band, alignment.at(np.arange(first, last)) - first)
+    unheard = _unheard(heard_band, said_band, alignment.at(np.arange(len(heard_band))), strict)
     return replace(alignment, unheard=unheard)

@@ -14,7 +14,7 @@ derivative that jumps by 6 A / T² at its ends, which a high-pass at w rad per s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -60,6 +60,10 @@ class Clicks:
     def excess(self) -> float:
         """The largest jump as a multiple of its threshold; above 1 it is a click."""
         return self.largest_jump / self.threshold
+
+    def later(self, seconds: float) -> Clicks:
+        """The same where what was judged began *seconds* after the beginning."""
+        return replace(self, at_s=self.at_s + seconds, places_s=tuple(place + seconds for place in self.places_s))
 
 
 @lru_cache(maxsize=1)

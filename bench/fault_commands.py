@@ -17,6 +17,7 @@ from realtime.report import Report
 from . import trial
 from .machine import machine
 from .soak import SoakReport, soak
+from .verdict import Row
 
 
 def _model(name: str) -> Path:
@@ -26,7 +27,18 @@ def _model(name: str) -> Path:
     return path
 
 
-def _table(rows: list[trial.Row]) -> Table:
+#: What the columns mean, and what is not looked at, with the reason.
+_LEGEND = (
+    "jump: the largest between two samples above 6 kHz, against the limit that a legal fade sets there; lost, twice,",
+    "unheard: samples found in what was heard; before, after: latency in ms; xruns: times the device itself was kept",
+    "waiting, in real time beside a thread that only sleeps.",
+    "Not looked at: the edge of the cut where a device dies, as its last sample is; a jump within 0.1 s of another delay,",
+    "for the model's own signal, as the probe's is judged there; steps of the delay below 2.5 samples in the first 1.5 s on",
+    "two clocks, as steering makes them; single bits of 5 ms of the probe, where the network's signal ends.",
+)
+
+
+def _table(rows: list[Row]) -> Table:
     headings = (
         "fault",
         "clicks",
@@ -70,9 +82,8 @@ def fault_table(report: Report, model: str, guard_ms: float, block_frames: int, 
     if report.json_target != "-":
         report.console.width = max(report.console.width, 100)
         report.console.print(_table(rows))
-        report.say("jump: the largest between two samples above 6 kHz, against the limit that a legal fade sets there;")
-        report.say("lost, twice, gone: samples found in what was heard; dull: seconds; from, to: latency in ms;")
-        report.say("xruns: times the device itself was kept waiting, in real time beside a thread that only sleeps.")
+        for line in _LEGEND:
+            report.say(line)
     settings: dict[str, Any] = {
         "model": model, "block_frames": block_frames, "guard_ms": guard_ms, "quick": quick
     }  # fmt: skip

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from realtime.backends.simulated import SimulatedDevice
 
 from .injection import Injection
+from .material import TELEPHONE_HZ
 
 #: When a fault happens, in seconds from the start.
 AT_S = 2.0
@@ -30,8 +31,9 @@ _SETTLED_S = 10.0
 class Fault:
     """One fault. *load* names what keeps the machine busy (then the run is in real time).
 
-    Latency is compared between *before_s* and the end; *seconds* is the least length with which that can be done.
-    *loses* and *moves* tell that samples may be lost, and the delay be another afterwards, by nature of the fault.
+    Latency is looked at from *before_s* on and at the end; *seconds* is the least length with which that can be done.
+    *loses* tells that samples may be lost by nature of the fault. *returns*: the device dies, and one is there again
+    later with these rates of capture and playback.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Fault:
     seconds: float = 4.5
     before_s: float = 0.5
     loses: bool = False
+    returns: tuple[int, int] | None = None
 
     @property
     def real_time(self) -> bool:
@@ -78,6 +81,9 @@ FAULTS: tuple[Fault, ...] = (
         before_s=1.0,
         loses=True,
     ),
+    Fault("device dies, returns", loses=True, returns=(TELEPHONE_HZ, 48_000)),
+    # As when a headset changes its profile and the server its rate with it.
+    Fault("rate change", loses=True, returns=(2 * TELEPHONE_HZ, 44_100)),
     Fault("CPU hog", load="cpu_hog"),
     Fault("GIL hog", load="gil_loop"),
     Fault("GIL hog, C calls", load="gil_call"),

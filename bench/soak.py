@@ -18,6 +18,7 @@ import numpy as np
 
 from realtime.backends.simulated import SimulatedDevice
 from realtime.config import LiveSettings
+from realtime.native.ring import Ring
 from realtime.session import Session
 from realtime.signals import Signals
 
@@ -36,6 +37,9 @@ _SAME_MS = 1.0
 
 #: Looks at everything, in a second.
 _LOOKS = 20
+
+#: Readings of a ring until nobody has written meanwhile.
+_READINGS = 50
 
 
 @dataclass(frozen=True)
@@ -170,21 +174,28 @@ class _Soak:
     judge: Judge
     faults: SoakFaults
 
+    def _over(self, ring: Ring, lead: int) -> int:
+        """What lies in *ring* beyond the claimed delay, when playback's place in it is *lead* before its own."""
+        engine = self.session.engine
+        for _ in range(_READINGS):
+            written, cursor = ring.written, int(engine.playback["cursor"])
+            if ring.written == written:
+                break
+        return written - cursor - lead - engine.delay_samples
+
     def sample(self, off_ms: float | None, clicks: int) -> Sample:
         """What holds now."""
         engine = self.session.engine
         statistics = self.session.statistics()
-        cursor = int(engine.playback["cursor"])
         high_over = None
         inference = engine.inference
         if inference is not None:
             contract = inference.contract
-            index = cursor + contract.latency_samples - contract.hop_samples
-            high_over = inference.high.written - index - engine.delay_samples
+            high_over = self._over(inference.high, contract.latency_samples - contract.hop_samples)
         return Sample(
             seconds=round(self.judge.heard_s, 2),
             rss_kb=_rss_kb(),
-            low_over=engine.low.written - cursor - engine.delay_samples,
+            low_over=self._over(engine.low, 0),
             high_over=high_over,
             off_ms=None if off_ms is None else round(off_ms, 3),
             drift_ppm=round(engine.drift_ppm, 2),

@@ -20,7 +20,7 @@ _PIECE = 2 * RATE_HZ
 _LAP = RATE_HZ // 4
 
 #: Further behind than this the judge gives up what it has missed; a device keeps ten seconds.
-_MOST_BEHIND = 6 * RATE_HZ
+_MOST_BEHIND = 7 * RATE_HZ
 
 #: Less than this says nothing; it is at most what a device plays that dies as soon as it is back.
 _LEAST = RATE_HZ // 3
@@ -103,9 +103,8 @@ class Judge:
         if not over and behind < RATE_HZ // 10:
             return None
         if behind > _MOST_BEHIND:
-            missed = behind // _PIECE
-            self._judged += missed * _PIECE
-            self.skipped_s += missed * _PIECE / RATE_HZ
+            self._judged += _PIECE
+            self.skipped_s += _PIECE / RATE_HZ
             return None
         last = min(self._judged + _PIECE, length)
         first = max(min(self._judged - _LAP, last - _PIECE), 0)

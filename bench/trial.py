@@ -2,15 +2,15 @@
 
 Every fault is tried twice. With the *probe*, in which the network's signal is the voice itself: then neither voice nor
 network has anything where clicks are looked for, and the smallest is found. And with the model's own signal, which
-is compared with a run without fault.
+is compared with a run without fault. On two clocks, and where a device dies, there is no such run for the model.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,74 +18,33 @@ from numpy.typing import NDArray
 
 from realtime.backends.simulated import SimulatedDevice
 from realtime.engine import Engine, EngineSettings
-from realtime.statistics import Statistics
+from realtime.supervisor import Supervisor
 
-from .alignment import Alignment, align, on_clock
-from .clicks import RATE_HZ, Clicks, find_clicks, thresholds
+from .clicks import RATE_HZ
 from .faults import AT_S, FAULTS, Fault
-from .injection import PROBE_GAIN, injected
+from .injection import injected
 from .loads import load
 from .material import TELEPHONE_HZ, at_48_khz, telephone_voice
+from .succession import Succession
+from .verdict import Heard, Row, judge
 
-#: What the latency may be off by after a fault: as measured, and on two clocks that are steered.
-_SAME_MS = 0.05
-_STEERED_MS = 1.0
+#: How long a device stays away: long enough for a first try that fails.
+_AWAY_S = 0.4
 
-#: Around a jump of the delay no fault-free run can be laid beside what was heard; the probe is judged there, too.
-_BLIND = RATE_HZ // 10
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A run: what was played [n] at 48 kHz, the delay that the engine claims, and what was counted."""
-
-    samples: NDArray[np.float32]
-    delay: int
-    statistics: Statistics
-    xruns: int
-    floor_xruns: int
+_LOOK_S = 0.01
 
 
-@dataclass(frozen=True)
-class Row:
-    """What one fault did. *excess* is the largest jump over its threshold, found at *at_s*.
-
-    *lost*, *repeated* and *unheard* are samples at 48 kHz, found in what was heard. *xruns* are times when the machine
-    kept the simulated device itself waiting; *floor_xruns* the same of a thread that only sleeps, in the same seconds.
-    """
-
-    fault: str
-    real_time: bool
-    clicks: int
-    largest_jump: float
-    threshold: float
-    excess: float
-    at_s: float
-    lost: int
-    repeated: int
-    unheard: int
-    dull_seconds: float
-    latency_before_ms: float
-    latency_after_ms: float
-    xruns: int
-    floor_xruns: int
-    hops: int
-    deadline_misses: int
-    skipped_hops: int
-    bad_chunks: int
-    problems: tuple[str, ...] = field(default=())
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing was heard of it but a voice that was dull for a while."""
-        return not self.problems
+def _cut(block_frames: int) -> int:
+    """Where a device dies: after whole blocks, and at a whole sample of every rate."""
+    unit = math.lcm(block_frames, RATE_HZ // TELEPHONE_HZ)
+    return math.ceil(AT_S * RATE_HZ / unit) * unit
 
 
-def play(fault: Fault, model: Path, guard_ms: float, block_frames: int, *, probe: bool) -> Heard:
-    """Run *fault* and give what was heard."""
+def _devices(fault: Fault, block_frames: int) -> list[SimulatedDevice]:
+    """The device with the voice; where it dies, and another one comes in its place, both."""
     voice = telephone_voice(fault.seconds)
-    with ExitStack() as stack:
-        device = stack.enter_context(
+    if fault.returns is None:
+        return [
             SimulatedDevice(
                 voice,
                 TELEPHONE_HZ,
@@ -93,140 +52,83 @@ def play(fault: Fault, model: Path, guard_ms: float, block_frames: int, *, probe
                 freewheel=not fault.real_time,
                 capture_ppm=fault.capture_ppm,
             )
-        )
+        ]
+    capture_hz, playback_hz = fault.returns
+    cut_s = _cut(block_frames) / RATE_HZ
+    rest = at_48_khz(voice)[:, _cut(block_frames) :: RATE_HZ // capture_hz]
+    if capture_hz == TELEPHONE_HZ:
+        rest = voice[:, round(cut_s * TELEPHONE_HZ) :]
+    return [
+        SimulatedDevice(voice, TELEPHONE_HZ, block_frames=block_frames, seconds=cut_s, freewheel=True),
+        SimulatedDevice(rest, capture_hz, playback_rate_hz=playback_hz, block_frames=block_frames, freewheel=True),
+    ]
+
+
+def _at_48_khz(device: SimulatedDevice) -> NDArray[np.float32]:
+    """What *device* played."""
+    played = device.played[0]
+    if device.stream.playback_rate_hz == RATE_HZ:
+        return played.copy()
+    import soxr
+
+    return np.asarray(soxr.resample(played, device.stream.playback_rate_hz, RATE_HZ, "VHQ"), np.float32)
+
+
+def play(fault: Fault, model: Path, guard_ms: float, block_frames: int, *, probe: bool) -> Heard:
+    """Run *fault* and give what was heard."""
+    played = _devices(fault, block_frames)
+    devices = Succession(list(played))
+    first = devices.current
+    with ExitStack() as stack:
+        stack.callback(devices.stop)
         settings = EngineSettings(model, guard_ms=guard_ms, cutoff_hz=TELEPHONE_HZ / 2)
-        engine = stack.enter_context(Engine(device.stream, settings))
-        injection = stack.enter_context(injected(engine, device, probe=probe))
+        engine = stack.enter_context(Engine(devices.stream, settings))
+        injection = stack.enter_context(injected(engine, first, probe=probe))
+        devices.followers.append(injection.follow)
         floor = None
         if fault.real_time:
+            voice = telephone_voice(fault.seconds)
             floor = stack.enter_context(SimulatedDevice(voice, TELEPHONE_HZ, block_frames=block_frames))
         if fault.network is not None:
             fault.network(injection)
         if fault.device is not None:
-            fault.device(device)
+            fault.device(first)
         stack.enter_context(load(fault.load or "idle"))
         engine.start()
-        device.start(engine)
-        stack.callback(device.stop)
+        delay = _delay(engine)
+        devices.start(engine)
+        # The devices stop before the network is let go of.
+        stack.callback(devices.stop)
+        supervisor = Supervisor(devices, engine)
         if floor is not None:
             floor.run_callbacks(0, 0, 0)
-        device.wait()
+        lost_s: float | None = None
+        while devices.active or not devices.ended:
+            now_s = time.monotonic()
+            supervisor.poll(now_s)
+            if supervisor.lost and lost_s is None:
+                lost_s = now_s
+                injection.leave()
+            if lost_s is not None and now_s > lost_s + _AWAY_S:
+                devices.plug_in()
+            time.sleep(_LOOK_S)
+        devices.stop()
         if floor is not None:
             floor.stop()
-        delay = engine.delay_samples
-        if device.stream.separate_clocks:
-            delay += block_frames  # which the device itself holds before it hands it over
         return Heard(
-            device.played[0].copy(), delay, engine.statistics(), device.xruns, floor.xruns if floor is not None else 0
+            np.concatenate([_at_48_khz(device) for device in played]),
+            delay,
+            _delay(engine),
+            engine.statistics(),
+            devices.xruns,
+            floor.xruns if floor is not None else 0,
+            first.played_frames if fault.returns is not None else None,
         )
 
 
-@lru_cache(maxsize=4)
-def _voice(seconds: float) -> NDArray[np.float32]:
-    voice = at_48_khz(telephone_voice(seconds))[0]
-    voice.flags.writeable = False
-    return voice
-
-
-@lru_cache(maxsize=4)
-def _probe_limit(seconds: float) -> NDArray[np.float64]:
-    """Thresholds [n] along the voice when the network's signal is the voice at :data:`PROBE_GAIN`."""
-    once = telephone_voice().shape[1] * RATE_HZ // TELEPHONE_HZ
-    voice = _voice(seconds)
-    limit = thresholds([voice[:once], PROBE_GAIN * voice[:once]])
-    return np.resize(limit, len(voice))
-
-
-def _limit(alignment: Alignment, limit: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """*limit* [m], which goes with what was said, laid along *count* samples of what was heard."""
-    samples = np.arange(count)
-    along = limit[np.clip(samples - alignment.at(samples), 0, len(limit) - 1)]
-    for first, last in alignment.changes():
-        # One signal ends at one delay while the other begins at another.
-        around = slice(max(int(first) - _BLIND, 0), int(last) + _BLIND)
-        along[around] = 2.0 * along[around].max()
-    return along
-
-
-def _against_reference(heard: Heard, alignment: Alignment, fault: Fault, reference: Heard) -> Clicks:
-    voice = _voice(fault.seconds)
-    dry = np.zeros(len(reference.samples))
-    dry[reference.delay :] = voice[: len(dry) - reference.delay]
-    # As the network's signal lies where it is heard, so does the threshold that comes of it.
-    # A network that began anew makes another noise, as loud: of that, both are in the difference.
-    network = reference.samples - dry
-    limit = thresholds([dry, network, network])
-    samples = np.arange(len(heard.samples))
-    moved = alignment.at(samples) - reference.delay
-    index = np.clip(samples - moved, 0, len(limit) - 1)
-    difference = heard.samples - reference.samples[index]
-    for first, last in alignment.changes():
-        difference[max(int(first) - _BLIND, 0) : int(last) + _BLIND] = 0.0
-    return find_clicks(difference, limit[index])
-
-
-def _problems(row: Row, fault: Fault) -> tuple[str, ...]:
-    found = []
-    if row.clicks:
-        found.append(f"{row.clicks} clicks" if row.clicks > 1 else "a click")
-    if not fault.loses and row.lost + row.repeated + row.unheard:
-        found.append("samples lost or repeated")
-    allowed = _SAME_MS if fault.capture_ppm is None else _STEERED_MS
-    if not abs(row.latency_after_ms - row.latency_before_ms) <= allowed:
-        found.append("the delay is another")
-    return tuple(found)
-
-
-def judge(fault: Fault, runs: list[tuple[Heard, bool]], reference: Heard | None) -> Row:
-    """What *runs* (and whether the probe was used in each) tell of *fault*; *reference* is without it."""
-    ppm = fault.capture_ppm or 0.0
-    voice = on_clock(_voice(fault.seconds), ppm)
-    worst: Clicks | None = None
-    clicks = lost = repeated = unheard = 0
-    alignments = []
-    for heard, probe in runs:
-        alignment = align(heard.samples, voice, heard.delay, fault.capture_ppm is not None)
-        alignments.append(alignment)
-        if not len(alignment.places):
-            continue
-        if probe:
-            limit = _limit(alignment, on_clock(_probe_limit(fault.seconds), ppm), len(heard.samples))
-            found = find_clicks(heard.samples, limit)
-        elif reference is not None:
-            found = _against_reference(heard, alignment, fault, reference)
-        else:
-            continue
-        clicks = max(clicks, found.count)
-        lost = max(lost, alignment.lost)
-        repeated = max(repeated, alignment.repeated)
-        unheard = max(unheard, alignment.unheard)
-        if worst is None or found.excess > worst.excess:
-            worst = found
-    heard, _ = max(runs, key=lambda run: run[0].statistics.dull_seconds)
-    statistics = heard.statistics
-    end_s = len(heard.samples) / RATE_HZ
-    row = Row(
-        fault=fault.name,
-        real_time=fault.real_time,
-        clicks=clicks,
-        largest_jump=worst.largest_jump if worst else float("nan"),
-        threshold=worst.threshold if worst else float("nan"),
-        excess=worst.excess if worst else float("nan"),
-        at_s=worst.at_s if worst else float("nan"),
-        lost=lost,
-        repeated=repeated,
-        unheard=unheard,
-        dull_seconds=statistics.dull_seconds,
-        latency_before_ms=alignments[0].delay_ms(fault.before_s, max(AT_S, fault.before_s + 1.0)),
-        latency_after_ms=alignments[0].delay_ms(end_s - 1.0, end_s),
-        xruns=heard.xruns,
-        floor_xruns=heard.floor_xruns,
-        hops=statistics.hops,
-        deadline_misses=statistics.deadline_misses,
-        skipped_hops=statistics.skipped_hops,
-        bad_chunks=statistics.bad_chunks,
-    )
-    return replace(row, problems=_problems(row, fault))
+def _delay(engine: Engine) -> int:
+    """What *engine* claims, and what a device on a clock of its own holds before it hands it over."""
+    return engine.delay_samples + (engine.stream.block_frames if engine.stream.separate_clocks else 0)
 
 
 def run(
@@ -239,18 +141,24 @@ def run(
     progress: Callable[[str], None] | None = None,
 ) -> list[Row]:
     """Try all *faults*. *quick*: with the probe alone, which hears more than the other."""
+    references: dict[tuple[float, bool], Heard] = {}
+
+    def reference(seconds: float, *, probe: bool) -> Heard:
+        if (seconds, probe) not in references:
+            calm = Fault("", seconds=seconds)
+            references[seconds, probe] = play(calm, model, guard_ms, block_frames, probe=probe)
+        return references[seconds, probe]
+
     rows = []
-    references: dict[float, Heard] = {}
     for fault in faults:
         if progress is not None:
             progress(fault.name)
         runs = [(play(fault, model, guard_ms, block_frames, probe=True), True)]
-        reference = None
-        if not quick and fault.capture_ppm is None:
-            if fault.seconds not in references:
-                calm = Fault("", seconds=fault.seconds)
-                references[fault.seconds] = play(calm, model, guard_ms, block_frames, probe=False)
-            reference = references[fault.seconds]
+        beside = None
+        if fault.returns is not None:
+            beside = reference(fault.seconds, probe=True)
+        elif not quick and fault.capture_ppm is None:
+            beside = reference(fault.seconds, probe=False)
             runs.append((play(fault, model, guard_ms, block_frames, probe=False), False))
-        rows.append(judge(fault, runs, reference))
+        rows.append(judge(fault, runs, beside))
     return rows

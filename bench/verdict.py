@@ -156,7 +156,9 @@ def _against_reference(heard: Heard, alignment: Alignment, fault: Fault, referen
     dry = np.zeros(len(reference.samples))
     dry[reference.delay :] = voice[: len(dry) - reference.delay]
     # As the network's signal lies where it is heard, so does the threshold that comes of it.
-    limit = thresholds([dry, reference.samples - dry])
+    # A network that began anew makes another noise, as loud: of that, both are in the difference.
+    network = reference.samples - dry
+    limit = thresholds([dry, network, network])
     samples = np.arange(len(heard.samples))
     moved = alignment.at(samples) - reference.delay
     index = np.clip(samples - moved, 0, len(limit) - 1)
@@ -181,77 +183,77 @@ def _problems(row: Row, fault: Fault, silent: bool) -> tuple[str, ...]:
     return tuple(found)
 
 
-class _Sum:
-    """The worst of all runs and parts."""
+@dataclass
+class _Findings:
+    """What one run tells; *silent*: whether nothing was heard between the cut and the voice after it."""
 
-    def __init__(self) -> None:
-        self.worst: Clicks | None = None
-        self.clicks = self.lost = self.repeated = self.unheard = 0
+    clicks: int = 0
+    worst: Clicks | None = None
+    lost: int = 0
+    repeated: int = 0
+    unheard: int = 0
+    silent: bool = True
+    latencies_ms: list[float] = field(default_factory=list)
 
-    def add(self, clicks: Clicks, lost: int, repeated: int, unheard: int) -> None:
-        self.clicks = max(self.clicks, clicks.count)
-        self.lost = max(self.lost, lost)
-        self.repeated = max(self.repeated, repeated)
-        self.unheard = max(self.unheard, unheard)
-        if self.worst is None or clicks.excess > self.worst.excess:
-            self.worst = clicks
+
+def _listen(heard: Heard, probe: bool, fault: Fault, reference: Heard | None) -> _Findings:
+    findings = _Findings()
+    # A tail of the network's signal in the voice's own band is for 4 ms not unlike what is missing.
+    strict = not probe or heard.statistics.dropouts == 0
+    for part in _parts(heard, fault, reference):
+        alignment = align(part.samples, part.said, part.delay, steered=fault.capture_ppm is not None, strict=strict)
+        if not len(alignment.places):
+            findings.latencies_ms += [float("nan")] * 2
+            findings.unheard += len(part.samples)
+            continue
+        end_s = len(part.samples) / RATE_HZ
+        before_ms = alignment.delay_ms(fault.before_s, max(AT_S, fault.before_s + 1.0))
+        after_ms = alignment.delay_ms(end_s - 1.0, end_s)
+        findings.latencies_ms += [before_ms, after_ms]
+        findings.lost += alignment.lost
+        findings.repeated += alignment.repeated
+        findings.unheard += alignment.unheard
+        if part.silent:
+            quiet = part.samples[: max(part.delay - _SPREAD, 0)]
+            findings.silent = bool(np.all(np.abs(quiet) < _SILENT))
+        elif heard.cut is not None:
+            findings.lost += round(1e-3 * after_ms * RATE_HZ)  # it had been said, and was never played
+        if probe:
+            found = _clicks_of_probe(part, alignment)
+        elif reference is not None:
+            found = _against_reference(heard, alignment, fault, reference)
+        else:
+            continue
+        findings.clicks += found.count
+        if findings.worst is None or found.excess > findings.worst.excess:
+            findings.worst = found
+    return findings
 
 
 def judge(fault: Fault, runs: list[tuple[Heard, bool]], reference: Heard | None) -> Row:
-    """What *runs* (and whether the probe was used in each) tell of *fault*.
+    """What *runs* (and whether the probe was used in each) tell of *fault*: of all they tell, the worst.
 
     *reference* is without it: with the model's own signal, or where a device died, with the probe.
     """
-    worst = _Sum()
-    latencies: list[float] = []
-    silent = True
-    for heard, probe in runs:
-        # A tail of the network's signal in the voice's own band is for 4 ms not unlike what is missing.
-        strict = not probe or heard.statistics.dropouts == 0
-        measured = []
-        lost_at_cut = 0
-        for part in _parts(heard, fault, reference):
-            alignment = align(
-                part.samples, part.said, part.delay, steered=fault.capture_ppm is not None, strict=strict
-            )
-            if not len(alignment.places):
-                measured.append(float("nan"))
-                continue
-            end_s = len(part.samples) / RATE_HZ
-            measured += [
-                alignment.delay_ms(fault.before_s, max(AT_S, fault.before_s + 1.0)),
-                alignment.delay_ms(end_s - 1.0, end_s),
-            ]
-            if part.silent:
-                quiet = part.samples[: max(part.delay - _SPREAD, 0)]
-                silent = silent and bool(np.all(np.abs(quiet) < _SILENT))
-            elif heard.cut is not None:
-                lost_at_cut = round(1e-3 * measured[-1] * RATE_HZ)  # it had been said and was never played
-            if probe:
-                found = _clicks_of_probe(part, alignment)
-            elif reference is not None:
-                found = _against_reference(heard, alignment, fault, reference)
-            else:
-                continue
-            worst.add(found, alignment.lost + lost_at_cut, alignment.repeated, alignment.unheard)
-        latencies = latencies or [measured[0], measured[-1]]
+    all_findings = [_listen(heard, probe, fault, reference) for heard, probe in runs]
+    judged = [findings.worst for findings in all_findings if findings.worst is not None]
+    worst = max(judged, key=lambda found: found.excess) if judged else None
     heard, _ = max(runs, key=lambda run: run[0].statistics.dull_seconds)
     statistics = heard.statistics
-    found_worst = worst.worst
     row = Row(
         fault=fault.name,
         real_time=fault.real_time,
-        clicks=worst.clicks,
-        largest_jump=found_worst.largest_jump if found_worst else float("nan"),
-        threshold=found_worst.threshold if found_worst else float("nan"),
-        excess=found_worst.excess if found_worst else float("nan"),
-        at_s=found_worst.at_s if found_worst else float("nan"),
-        lost=worst.lost,
-        repeated=worst.repeated,
-        unheard=worst.unheard,
+        clicks=max(findings.clicks for findings in all_findings),
+        largest_jump=worst.largest_jump if worst else float("nan"),
+        threshold=worst.threshold if worst else float("nan"),
+        excess=worst.excess if worst else float("nan"),
+        at_s=worst.at_s if worst else float("nan"),
+        lost=max(findings.lost for findings in all_findings),
+        repeated=max(findings.repeated for findings in all_findings),
+        unheard=max(findings.unheard for findings in all_findings),
         dull_seconds=statistics.dull_seconds,
-        latency_before_ms=latencies[0],
-        latency_after_ms=latencies[-1],
+        latency_before_ms=all_findings[0].latencies_ms[0],
+        latency_after_ms=all_findings[0].latencies_ms[-1],
         claimed_before_ms=1000.0 * heard.delay / RATE_HZ,
         claimed_after_ms=1000.0 * heard.delay_after / RATE_HZ,
         xruns=heard.xruns,
@@ -261,4 +263,4 @@ def judge(fault: Fault, runs: list[tuple[Heard, bool]], reference: Heard | None)
         skipped_hops=statistics.skipped_hops,
         bad_chunks=statistics.bad_chunks,
     )
-    return replace(row, problems=_problems(row, fault, silent))
+    return replace(row, problems=_problems(row, fault, all(findings.silent for findings in all_findings)))
