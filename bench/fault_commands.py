@@ -32,9 +32,9 @@ _LEGEND = (
     "jump: the largest between two samples above 6 kHz, against the limit that a legal fade sets there; lost, twice,",
     "unheard: samples found in what was heard; before, after: latency in ms; xruns: times the device itself was kept",
     "waiting, in real time beside a thread that only sleeps.",
-    "Not looked at: the edge of the cut where a device dies, as its last sample is; a jump within 0.1 s of another delay,",
-    "for the model's own signal, as the probe's is judged there; steps of the delay below 2.5 samples in the first 1.5 s on",
-    "two clocks, as steering makes them; single bits of 5 ms of the probe, where the network's signal ends.",
+    "Not looked at: the edge of the cut where a device dies, as its last sample is; for the model's own signal, a jump",
+    "within 0.1 s of another delay, as the probe's is judged there; steps of the delay below 2.5 samples in the first",
+    "1.5 s on two clocks, as steering makes them; single bits of 5 ms of the probe, where the network's signal ends.",
 )
 
 
