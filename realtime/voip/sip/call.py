@@ -54,7 +54,7 @@ class Party:
         #: The direction that this side wishes; the answer gives no more.
         self.wished = "sendrecv"
         self.ended: Callable[[str], None] = lambda why: None
-        #: Told the direction that the other side leaves to this one, when it changes.
+        #: Told the direction that the other side leaves to this one, when it offers another.
         self.held: Callable[[str], None] = lambda direction: None
         #: Told a key by INFO (as DTMF that is not in RTP): 0–9, *, #, A–D, and how long in ms.
         self.key_pressed: Callable[[str, int], None] = lambda key, duration_ms: None
@@ -205,7 +205,7 @@ class Party:
             self._awaits_answer = True
         else:
             body, agreement = self.description.answer(offer, self._known_codecs(), self.wished)
-            self._apply(agreement)
+            self._apply_wish(agreement)
         self.dialog.refresh_target(request)
         self.accept(transaction, body, interval)
 
@@ -219,7 +219,7 @@ class Party:
         if offer is not None:
             body, agreement = self.description.answer(offer, self._known_codecs(), self.wished)
             set_body(response, body)
-            self._apply(agreement)
+            self._apply_wish(agreement)
         self.dialog.refresh_target(request)
         if self.state == "confirmed":
             if interval is not None:
@@ -292,9 +292,13 @@ class Party:
         return True
 
     def _apply(self, agreement: sdp.Agreement) -> None:
-        before = self.agreement
         self.agreement = agreement
         self.line.agree(agreement)
+
+    def _apply_wish(self, agreement: sdp.Agreement) -> None:
+        """As :meth:`_apply`, where the other side has made the offer: what it wishes goes further."""
+        before = self.agreement
+        self._apply(agreement)
         if before is not None and before.direction != agreement.direction:
             self.held(agreement.direction)
 

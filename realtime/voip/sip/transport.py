@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,10 @@ from aiosipua.message import SipMessage, SipRequest, SipResponse
 
 from ...errors import FullbandError
 from .limits import Counters, Gate
+
+# The grammar logs what it finds wrong with each message. It is counted here instead: a log is no place for strangers.
+logging.getLogger("aiosipua").addHandler(logging.NullHandler())
+logging.getLogger("aiosipua").propagate = False
 
 #: Longer is no telephone call. A datagram cannot be longer; a stream that promises more is closed.
 _HEADER_BYTES = 16_384
@@ -130,13 +135,16 @@ class Transport:
             self.counters.throttled += 1
             return
         self.counters.received += 1
-        message = _read(data)
+        try:
+            message = _read(data)
+            if isinstance(message, SipRequest):
+                _stamp(message, peer)
+        except (ValueError, IndexError):
+            message = None
         if message is None:
             self.counters.dropped += 1
-            return
-        if isinstance(message, SipRequest):
-            _stamp(message, peer)
-        self._receive(message, peer)
+        else:
+            self._receive(message, peer)
 
     def _opened(self, stream: _Stream, peer: Peer) -> bool:
         if len(self._streams) >= _CONNECTIONS:
@@ -172,21 +180,18 @@ def address_towards(host: str) -> str:
 
 
 def _read(data: bytes) -> Message | None:
-    """The message in *data*; None where there is none."""
-    first, _, _ = data.partition(b"\n")
-    is_response = first.startswith(b"SIP/2.0 ")
-    # The version of a request is answered by 505 where it is another; without any it is no SIP.
-    if not is_response and not first.rstrip(b"\r").rpartition(b" ")[2].upper().startswith(b"SIP/"):
+    """The message in *data*; None where there is none. Raises ValueError or IndexError where it breaks off."""
+    words = data.partition(b"\n")[0].split()
+    if not words:
         return None
-    try:
-        message = SipMessage.parse(data)
-    except (ValueError, IndexError):
+    # A request of another version is answered by 505; without any it is no SIP.
+    version = words[0] if words[0].startswith(b"SIP/") else words[-1].upper()
+    if not version.startswith(b"SIP/"):
         return None
-    if isinstance(message, SipRequest):
-        message.headers.remove(VERSION_HEADER)
-        version = first.rstrip(b"\r").rpartition(b" ")[2]
-        if version.upper() != b"SIP/2.0":
-            message.headers.append(VERSION_HEADER, version.decode("ascii", "replace"))
+    message = SipMessage.parse(data)
+    message.headers.remove(VERSION_HEADER)
+    if version != b"SIP/2.0":
+        message.headers.append(VERSION_HEADER, ascii(version)[2:-1])
     return message
 
 

@@ -59,8 +59,7 @@ class Phone:
         while True:
             message = await self.next(seconds)
             if isinstance(message, SipResponse) and message.status_code == code:
-                sequence = parse_cseq(message.headers.get("cseq")[0])
-                if method in ("", sequence.method):
+                if method == "" or parse_cseq(message.headers.get("cseq")[0]).method == method:
                     return message
 
     async def request(self, method: str, seconds: float = 2.0) -> SipRequest:
