@@ -83,7 +83,7 @@ class Answered(Conversation):
             self._stream = board.carry(leg, leg)
         else:
             self._stream = board.carry(Player(self._recording, self._played), leg)
-        self.record.enhanced = [self._stream.lane is not None]
+        self.record.enhanced = [self._stream.batch is not None]
 
     def _played(self) -> None:
         # The far end's jitter buffer still holds the last word.

@@ -15,6 +15,9 @@ from ..media import Direction, Media
 from .messages import Refused
 from .sdp import Agreement
 
+#: RFC 6716's full band.
+_FULL_BAND_HZ = 20_000.0
+
 
 class Line:
     """One party's leg, obeying what SDP agrees on. *host* is what the other side is told.
@@ -42,9 +45,11 @@ class Line:
             Media(
                 agreement.codec,
                 payload_type=agreement.send_type,
+                receive_type=agreement.receive_type,
                 remote=(agreement.host, agreement.port),
                 ptime_ms=agreement.ptime_ms,
                 events_type=agreement.event_type,
+                receive_events_type=agreement.event_receive_type,
                 direction=Direction(agreement.direction),
             )
         )
@@ -101,11 +106,13 @@ class Switchboard:
         return even[start:] + even[:start]
 
     def carry(self, source: Source, sink: Sink) -> Stream:
-        """Carry audio; through the network where *sink* can take more band than *source* has.
+        """Carry audio; through the network where *sink* can take more band than *source* may have.
 
-        Where all lanes are taken, without it: dull, but a call.
+        A full-band source may yet carry a telephone's voice: the exchange finds out. Where all lanes are taken it goes
+        without the network: dull, but a call.
         """
-        if _band_hz(sink) > source.bandwidth_hz:
+        band_hz = _band_hz(sink)
+        if band_hz >= _FULL_BAND_HZ or band_hz > source.bandwidth_hz:
             try:
                 return self.exchange.connect(source, sink)
             except FullbandError:
@@ -144,7 +151,7 @@ class Junction:
     @property
     def enhanced(self) -> list[bool]:
         """Whether the first hears the second through the network, and the second the first."""
-        return [stream.lane is not None for stream in self._streams]
+        return [stream.batch is not None for stream in self._streams]
 
     def _connect(self) -> None:
         one, other = self._lines

@@ -58,9 +58,10 @@ class Phone:
         """The next response with *code*; what comes before it is passed over."""
         while True:
             message = await self.next(seconds)
-            if isinstance(message, SipResponse) and message.status_code == code:
-                if method == "" or parse_cseq(message.headers.get("cseq")[0]).method == method:
-                    return message
+            if not isinstance(message, SipResponse) or message.status_code != code:
+                continue
+            if method == "" or parse_cseq(message.headers.get("cseq")[0]).method == method:
+                return message
 
     async def request(self, method: str, seconds: float = 2.0) -> SipRequest:
         """The next request of *method*; what comes before it is passed over."""
@@ -181,10 +182,11 @@ class Running:
 @asynccontextmanager
 async def agent(*phones: Phone, timers: Timers = FAST, **settings: Any) -> AsyncIterator[Running]:
     """A real agent on loopback whose media goes nowhere: what is tested is what it says."""
-    values = {"listen": ["127.0.0.1:0"], "calls_per_second": 1000.0, "messages_per_second": 10_000.0} | settings
+    rates = {"calls_per_second": 1000.0, "messages_per_second": 10_000.0}
+    values = {"listen": ["127.0.0.1:0"], "model": "none"} | rates | settings
     checked = SipSettings.model_validate(values)
     said: list[str] = []
-    exchange = Exchange("none", 4)
+    exchange = Exchange(checked.model, 4)
     one = Agent(checked, Switchboard(exchange), timers)
     desk = Desk(one, checked, said.append)
     running = Running(one, desk, await one.start(), said)

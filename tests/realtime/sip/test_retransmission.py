@@ -8,7 +8,7 @@ from .phones import SDP, Phone, agent, up
 
 
 def run(test) -> None:
-    asyncio.run(asyncio.wait_for(test, 20.0))
+    asyncio.run(asyncio.wait_for(test, 120.0))
 
 
 def bridged(phone: Phone) -> dict[str, str]:
