@@ -15,6 +15,9 @@ from ..devices import import_sounddevice
 #: A stream that closes at all does so within a few blocks.
 _CLOSE_SECONDS = 2.0
 
+#: Copies of the library that something hangs in.
+_left_behind: list[Any] = []
+
 
 def refresh() -> None:
     """Look for devices anew: PortAudio's list is made when it starts. No stream may be open.
@@ -46,9 +49,12 @@ def _leave_behind() -> None:
     What it costs is the memory of one copy (a few hundred kilobytes) for every time that a server dies.
     """
     sounddevice = import_sounddevice()
-    # A file that the dynamic linker has not seen before is loaded again, with variables of its own.
+    # A file that the dynamic linker has not seen before is loaded again, with variables of its own. It knows files by
+    # their paths, too: the descriptor stays open, so that the next copy has another.
     copy = os.memfd_create("portaudio")
     os.write(copy, _library_path().read_bytes())
+    # Unloaded, it would take the thread that hangs in it into the void, and whoever was given a callback of it.
+    _left_behind.append(sounddevice._lib)
     sounddevice._lib = sounddevice._ffi.dlopen(f"/proc/self/fd/{copy}")
     sounddevice._initialized = 0
 

@@ -26,6 +26,10 @@ def _follow(stream: IO[str]) -> list[str]:
     return lines
 
 
+def _told(lines: list[str], words: str) -> bool:
+    return any(words in line for line in lines)
+
+
 def _exchange_by_pulse(server: Server, sent: NDArray[np.float32]) -> NDArray[np.float32]:
     """What PulseAudio's own recorder hears at the speaker while its own player plays *sent* to the microphone."""
     played, recorded = server.folder / "sent.wav", server.folder / "heard.wav"
@@ -41,13 +45,14 @@ def _exchange_by_pulse(server: Server, sent: NDArray[np.float32]) -> NDArray[np.
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("name", ["pipewire", "pulse"])
+@pytest.mark.parametrize("name", ["pipewire", "pulse", "jack"])
 def test_the_host_survives_its_audio_server(name: str, identity: Path) -> None:
     reason = servers.missing(name)
     if reason is not None:
         pytest.skip(reason)
     sent = (np.random.default_rng(1).standard_normal(2 * RATE_HZ) * 0.1).astype(np.float32)
     route = ROUTES[name]
+    deaths = 3 if name == "jack" else 1  # each leaves a library behind, and none may be mistaken for another
     with servers.SERVERS[name]() as server:  # type: ignore[attr-defined]
         figures, recording = server.folder / "figures.json", server.folder / "kept.wav"
         command = ["-c", "from realtime.cli import main; main()", "live", "--backend", "portaudio", "--plain"]
@@ -56,10 +61,12 @@ def test_the_host_survives_its_audio_server(name: str, identity: Path) -> None:
         with client(server, command) as process:
             assert process.stdout is not None
             lines = _follow(process.stdout)
-            server.stop()
-            servers.poll(lambda: any("waiting" in line for line in lines), "the loss", 60.0, every=0.1)
-            server.start()
-            servers.poll(lambda: any("back after" in line for line in lines), "the return", 60.0, every=0.1)
+            for _ in range(deaths):
+                before = len(lines)
+                server.stop()
+                servers.poll(lambda: _told(lines[before:], "waiting"), "the loss", 60.0, every=0.1)  # noqa: B023
+                server.start()
+                servers.poll(lambda: _told(lines[before:], "back after"), "the return", 60.0, every=0.1)  # noqa: B023
             servers.poll(lambda: connected(server), "the host's ports", 60.0, every=0.3)
             heard = _exchange_by_pulse(server, sent) if name == "pulse" else exchange(server, route, sent)
             assert process.poll() is None
@@ -68,7 +75,7 @@ def test_the_host_survives_its_audio_server(name: str, identity: Path) -> None:
         said = [line for line in lines if "waiting" in line or "back after" in line]
         report = json.loads(figures.read_text())
         assert recording.exists()
-    assert len(said) == 2, lines
+    assert len(said) == 2 * deaths, lines
     assert report["model"] == "identity"
     # Late by what a server holds ready, but the voice: without it there would be digital silence.
     assert np.sqrt(np.mean(heard**2)) > 0.01
