@@ -123,6 +123,38 @@ def engine(
 
 
 @bench.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="A report that --json has written.")],
+    after: Annotated[Path, typer.Argument(help="Another, by the same command.")],
+    margin_percent: Annotated[float, typer.Option("--margin", min=0.0, help="Of no concern, in percent.")] = 5.0,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail where something has become worse.")] = False,
+    json_target: _Json = None,
+    html: _Html = None,
+) -> None:
+    """What differs between two reports, with intervals, and which differences are noise."""
+    from .report.compare import compare as compare_reports
+    from .report.document import read
+
+    document = compare_reports(read(before), read(after), margin_percent / 100.0)
+    Output(json_target, html).finish(document)
+    worse = [one["name"] for one in document.figures["differences"] if one["verdict"] == "worse"]
+    if strict and worse:
+        raise FullbandError(f"worse than before: {', '.join(worse)}")
+
+
+@bench.command(name="page")
+def page(
+    report: Annotated[Path, typer.Argument(help="A report that --json has written.")],
+    target: Annotated[str, typer.Argument(help="The page to write.")],
+) -> None:
+    """The page of a report that was kept."""
+    from .report.document import read
+    from .report.output import write_page
+
+    write_page(read(report), target)
+
+
+@bench.command()
 def soak(
     model: Annotated[str, typer.Option(help="A shipped model or the path of an .onnx file.")] = "default",
     minutes: Annotated[float, typer.Option(min=0.1, help="How long.")] = 30.0,
