@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .evaluate import evaluate
+from .study.commands import study
 
 app = typer.Typer(no_args_is_help=True, help="Train, evaluate and export networks.")
 
@@ -128,6 +129,7 @@ def export(
 
 
 app.command()(evaluate)
+app.add_typer(study, name="study")
 
 
 if __name__ == "__main__":

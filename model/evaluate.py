@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from realtime.errors import FullbandError
 from realtime.report import Report
+
+from .report.progress import bar
 
 if TYPE_CHECKING:
     from .metrics.evaluation import Evaluation, Plan
     from .metrics.facts import Facts
     from .report.content import Table
     from .report.marks import Mark
-
-
-@contextmanager
-def _progress(report: Report, what: str) -> Iterator[Any]:
-    """A bar with the time left; gives what advances it by a share of the whole."""
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=report.console, transient=True) as progress:
-        bar = progress.add_task(what, total=1.0)
-        yield lambda share: progress.advance(bar, share)
 
 
 def _write(path: Path, text: str) -> None:
@@ -90,7 +73,7 @@ def _evaluate_pairs(folder: Path, rate_hz: int, visqol: bool, jobs: int, report:
     from .report.content import pairs_tables
 
     found = other.find_pairs(folder, rate_hz, visqol)
-    with _progress(report, f"{len(found)} pairs") as advance:
+    with bar(report.console, f"{len(found)} pairs") as advance:
         result, delays = other.score_pairs(found, jobs, advance)
     if report.json_target != "-":
         for table in pairs_tables(result, delays, wide=False):
@@ -180,7 +163,7 @@ def evaluate(
     )
     began = time.monotonic()
     facts = find_facts(plan.systems)
-    with _progress(report, f"{len(plan.clips)} clips") as advance:
+    with bar(report.console, f"{len(plan.clips)} clips") as advance:
         result = protocol.evaluate(plan, advance)
     marks = [judge(result, facts, system.name) for system in plan.systems]
     if json_target != "-":

@@ -29,6 +29,7 @@ COMMANDS = {
     "train": ("model.cli", "Train a network."),
     "evaluate": ("model.cli", "Score a network against references."),
     "export": ("model.cli", "Export a trained network to ONNX."),
+    "study": ("model.study.commands", "Repeat the study of U-Nets that this project grew out of."),
 }
 
 

@@ -43,14 +43,16 @@ class Example:
     sounds: list[Sound]
 
 
-def _uri(kind: str, content: bytes) -> str:
+def data_uri(kind: str, content: bytes) -> str:
+    """*content* of a MIME type, for a page that needs no other file."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _sound(title: str, samples: Samples) -> Sound:
+def make_sound(title: str, samples: Samples) -> Sound:
+    """A player of *samples* at 48 kHz and their spectrogram."""
     file = io.BytesIO()
     soundfile.write(file, np.clip(samples, -1.0, 1.0), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
-    return Sound(title, _uri("audio/flac", file.getvalue()), _uri("image/png", spectrogram_png(samples)))
+    return Sound(title, data_uri("audio/flac", file.getvalue()), data_uri("image/png", spectrogram_png(samples)))
 
 
 def loudest(samples: Samples, seconds: float = EXAMPLE_S) -> slice:
@@ -85,11 +87,11 @@ def _example(clip: Clip, rate_hz: int, systems: Sequence[System], why: str) -> E
     way = conditions.protocol(rate_hz)
     low = way.apply(samples)
     part = loudest(samples)
-    sounds = [_sound(f"input, {rate_hz / 1000:g} kHz", low[part])]
+    sounds = [make_sound(f"input, {rate_hz / 1000:g} kHz", low[part])]
     for system in systems:
         (result,) = estimate(system, [Given(low, way.cutoff_hz, samples)])
-        sounds.append(_sound(system.name, result[part]))
-    sounds.append(_sound("original", samples[part]))
+        sounds.append(make_sound(system.name, result[part]))
+    sounds.append(make_sound("original", samples[part]))
     return Example(f"{clip_name(clip)}, {rate_hz / 1000:g} kHz", f"{clip.corpus}, {clip.licence}{why}", sounds)
 
 

@@ -132,7 +132,6 @@ class PresetSection(Section):
     scored_clips: int | None = Field(default=None, ge=1, description="test recordings; all if left out")
     visqol_clips: int | None = Field(default=None, ge=0, description="of those heard by ViSQOL; all if left out")
     scored_chunks: int | None = Field(default=None, ge=1, description="of the test split; all if left out")
-    causal_minutes: float = Field(default=0.0, ge=0.0, description="training of the causal network")
 
 
 class Preset(Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -175,11 +174,6 @@ def ablate(contender: Contender, work: Work) -> dict[str, float]:
     return found
 
 
-def save(standings: Sequence[Standing], path: Path) -> None:
-    """As JSON; what is not known is null."""
-    path.write_text(json.dumps([as_dict(standing) for standing in standings], indent=1) + "\n")
-
-
 def as_dict(standing: Standing) -> dict[str, Any]:
     """For JSON."""
 
@@ -193,8 +187,8 @@ def as_dict(standing: Standing) -> dict[str, Any]:
     return {name: clean(value) for name, value in asdict(standing).items()}
 
 
-def load(path: Path) -> list[Standing]:
-    """What `save` wrote."""
+def from_dicts(lines: Sequence[dict[str, Any]]) -> list[Standing]:
+    """Standings of what `as_dict` made of them."""
 
     def number(value: Any) -> Any:
         return math.nan if value is None else value
@@ -203,7 +197,7 @@ def load(path: Path) -> list[Standing]:
         return None if value is None else ChunkScores(**{name: number(one) for name, one in value.items()})
 
     standings = []
-    for line in json.loads(path.read_text()):
+    for line in lines:
         clips = [
             ClipScores(
                 **{name: number(value) for name, value in clip.items() if name != "scores"},

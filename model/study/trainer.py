@@ -39,6 +39,20 @@ def build_unet(config: StudyConfig) -> UNet:
     return network
 
 
+def epoch_steps(chunks: int, batch: int) -> int:
+    """Steps that see every one of *chunks* once; a torn last batch is left out."""
+    return max(1, chunks // batch)
+
+
+def with_steps(config: StudyConfig, pairs: Pairs) -> StudyConfig:
+    """*config* with its budget of epochs as one of steps."""
+    run = config.run
+    if run.epochs is None:
+        return config
+    steps = run.epochs * epoch_steps(len(pairs.split(run.split)["train"]), run.batch)
+    return config.model_copy(update={"run": run.model_copy(update={"steps": min(steps, run.steps or steps)})})
+
+
 def squared_error(network: UNet, batch: PairBatch) -> Tensor:
     """Mean squared error in the study's unit, steps of 16 bit; of a causal network once it has settled."""
     output = network(batch.low)
@@ -58,24 +72,17 @@ class StudyTrainer(Loop[PairBatch]):
         self.config = config
         self.pairs = pairs
         self.sides = pairs.split(config.run.split)
-        run = config.run
-        if run.epochs is not None:
-            run = run.model_copy(update={"steps": run.epochs * self.epoch_steps(run.batch)})
-        super().__init__(run, folder, device)
+        super().__init__(with_steps(config, pairs).run, folder, device)
         self.network = build_unet(config).to(self.device)
         # Keras' epsilon: gradients of the study's unit are far above either.
-        self.optimiser = torch.optim.Adam(self.network.parameters(), run.learning_rate, eps=1e-7)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), self.run.learning_rate, eps=1e-7)
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
         self._resume()
-
-    def epoch_steps(self, batch: int) -> int:
-        """Steps that see every chunk of training once; a torn last batch is left out."""
-        return max(1, len(self.sides["train"]) // batch)
 
     def make_batch(self, number: int) -> PairBatch:
         """Batch *number*."""
         size = self.config.run.batch
-        epoch, place = divmod(number, self.epoch_steps(size))
+        epoch, place = divmod(number, epoch_steps(len(self.sides["train"]), size))
         if self._order[0] != epoch:
             generator = np.random.default_rng([self.run.seed, epoch])
             self._order = epoch, generator.permutation(self.sides["train"])

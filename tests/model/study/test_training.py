@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from model.study.config import PairsSection, StudyConfig
 from model.study.pairs import Pairs, make
-from model.study.trainer import PairBatch, StudyTrainer, load_trained, squared_error
+from model.study.trainer import PairBatch, StudyTrainer, epoch_steps, load_trained, squared_error
 from model.training.loop import LOG_STEPS
 from realtime.errors import FullbandError
 
@@ -84,7 +84,7 @@ def test_a_killed_training_resumes_to_the_same_curve(pairs: Pairs, tmp_path: Pat
 def test_an_epoch_sees_every_chunk_once(pairs: Pairs, tmp_path: Path) -> None:
     config = tiny(None, epochs=2)
     trainer = StudyTrainer(config, pairs, tmp_path)
-    steps = trainer.epoch_steps(4)
+    steps = epoch_steps(len(trainer.sides["train"]), 4)
     assert trainer.run.steps == 2 * steps
     seen = torch.cat([trainer.make_batch(number).high for number in range(steps)])
     assert len(torch.unique(seen, dim=0)) == len(seen) == 4 * (len(trainer.sides["train"]) // 4)
