@@ -205,8 +205,8 @@ def in_short(standings: Sequence[Standing], results: dict[str, Any]) -> list[tup
             f"{alias['share_above']:.2%} of the power lies above {rate_khz:g} kHz. Taking samples without a filter "
             f"folds it over what the input keeps: the SNR below 0.9 of that end is {alias['folded_low_snr_db']:.1f} "
             f"dB, and {alias['filtered_low_snr_db']:.1f} dB with a filter. What is lost and its image bound the whole "
-            f"SNR to {alias['bound_db']:.1f} dB for an ideal interpolation; sinc has {alias['folded_snr_db']:.1f} dB, and "
-            f"{alias['filtered_snr_db']:.1f} dB on a filtered input.",
+            f"SNR to {alias['bound_db']:.1f} dB for an ideal interpolation; sinc has {alias['folded_snr_db']:.1f} dB, "
+            f"and {alias['filtered_snr_db']:.1f} dB on a filtered input.",
         ),
         (
             "Leakage between splits",
