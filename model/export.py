@@ -6,7 +6,7 @@ import io
 import json
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,30 +96,42 @@ def metadata(framing: Framing, name: str, licence: str, trained_on: str) -> dict
 
 def write_onnx(network: Core, path: Path, properties: Mapping[str, str]) -> None:
     """Export one hop of *network*; the batch is the only dynamic dimension."""
-    step = _Step(network).eval()
     batch = 2  # a batch of one would be folded into the graph as a constant
+    wishes = {"level_db": torch.zeros(batch, 1), "tilt_db": torch.zeros(batch, 1)}
+    chunk = torch.zeros(batch, Core.input_samples)
+    inputs = {"chunk": chunk, "cutoff_hz": torch.full((batch, 1), 8_000.0), **wishes}
     state = network.initial_state(batch)
-    wishes = (torch.zeros(batch, 1), torch.zeros(batch, 1))
-    arguments = (torch.zeros(batch, Core.input_samples), torch.full((batch, 1), 8_000.0), *wishes, *state)
+    write_graph(_Step(network).eval(), inputs, state, network.framing.window_samples, path, properties)
+
+
+def write_graph(
+    step: nn.Module,
+    inputs: Mapping[str, Tensor],
+    state: Sequence[Tensor],
+    output_samples: int,
+    path: Path,
+    properties: Mapping[str, str],
+) -> None:
+    """Export *step*, which takes *inputs* and *state* (of a batch of two) and gives the output and the next state."""
     indices = range(len(state))
-    inputs = ["chunk", "cutoff_hz", "level_db", "tilt_db", *(f"state_{index}_in" for index in indices)]
-    outputs = ["output", *(f"state_{index}_out" for index in indices)]
+    input_names = [*inputs, *(f"state_{index}_in" for index in indices)]
+    output_names = ["output", *(f"state_{index}_out" for index in indices)]
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         # The tracing exporter is the one that leaves a flat graph of few operators; it warns of its age.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             step,
-            arguments,
+            (*inputs.values(), *state),
             buffer,  # type: ignore[arg-type] # a buffer is taken as well, only not declared
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_axes={name: {0: "B"} for name in [*inputs, *outputs]},
+            input_names=input_names,
+            output_names=output_names,
+            dynamic_axes={name: {0: "B"} for name in [*input_names, *output_names]},
             opset_version=OPSET,
             dynamo=False,
         )
     model = onnx.load_from_string(buffer.getvalue())
-    shapes = [(network.framing.window_samples,), *(tuple(tensor.shape[1:]) for tensor in state)]
+    shapes = [(output_samples,), *(tuple(tensor.shape[1:]) for tensor in state)]
     for value, shape in zip(model.graph.output, shapes, strict=True):
         dimensions = value.type.tensor_type.shape.dim
         for dimension, size in zip(list(dimensions)[1:], shape, strict=True):

@@ -30,6 +30,7 @@ class Stream:
         self.hop_samples = int(properties["hop_samples"])
         self.input_samples = int(properties["input_samples"])
         self.output_samples = int(properties["output_samples"])
+        self.latency_samples = int(properties["latency_samples"])
         names = {value.name for value in session.get_inputs()}
         self._controls = [name for name in ("cutoff_hz", "level_db", "tilt_db") if name in names]
         self.states: dict[str, Samples] = {}
@@ -69,11 +70,12 @@ class Stream:
         """
         hop, size = self.hop_samples, self.output_samples
         samples = low.shape[1]
-        hops = -(-(samples + size - hop) // hop)
+        late = self.latency_samples - hop
+        hops = -(-(samples + late) // hop)
         past = self.input_samples - hop
         padded = np.pad(low, ((0, 0), (past, hops * hop - samples)))
         high = np.zeros((self.batch, size - hop + hops * hop), np.float32)
         for start in range(0, hops * hop, hop):
             chunk = np.ascontiguousarray(padded[:, start : start + self.input_samples])
             high[:, start : start + size] += self.step(chunk, *controls)
-        return high[:, size - hop :][:, :samples]
+        return high[:, late:][:, :samples]

@@ -276,3 +276,30 @@ def everything(
     _write_report(folder, found, folder / "report.md", folder / "report.html", report)
     report.say(f"all of it: {found['spent']}")
     report.finish(found)
+
+
+@study.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `study train`, or its checkpoint.")],
+    output: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    name: Annotated[str, typer.Option(help="Name of the model, in its metadata.")] = "study-unet",
+    licence: Annotated[str, typer.Option(help="Licence of the weights, in the metadata.")] = "undeclared",
+    trained_on: Annotated[str, typer.Option(help="Sources of the data, in the metadata.")] = "undeclared",
+    json_target: _Json = None,
+) -> None:
+    """Write a causal network as a model of the host (`fullband live --model OUTPUT`), check it and time it."""
+    from .stream import export as write
+    from .trainer import load_trained
+
+    report = Report(json_target)
+    trained = load_trained(run)
+    cost, difference = write(trained, output, name, licence, trained_on)
+    report.say(
+        f"{output}: {cost.file_kb:.0f} kB, {cost.parameters} parameters, {cost.mmac_per_s:.0f} MMAC/s, latency "
+        f"{cost.latency_ms:.2f} ms; streamed and whole differ by {difference:.1e}"
+    )
+    report.say(
+        f"a hop of {cost.hop_ms:.2f} ms takes {cost.hop_ms_p50:.2f} ms (p99 {cost.hop_ms_p99:.2f}): real-time factor "
+        f"{cost.rtf:.2f}" + ("" if cost.rtf < 1.0 else ", too slow for one core of this machine to be live")
+    )
+    report.finish({"steps": trained.steps, "minutes": trained.minutes, "difference": difference, **cost.as_dict()})

@@ -35,10 +35,10 @@ def _save(figure: Any, target: Path) -> Path:
 
 
 def losses(runs: Sequence[Path], target: Path) -> Path:
-    """Training (thin) and validation loss of every run, in steps of 16 bit squared."""
+    """Training and validation loss of every run that has a log, in steps of 16 bit squared."""
     figure = _figure(10, 3.6)
     axes = figure.subplots(1, 2, sharey=True)
-    for place, run in enumerate(runs):
+    for place, run in enumerate(run for run in runs if (run / "log.jsonl").exists()):
         log = read_log(run)
         axis = axes[int("inception" in run.name)]
         style = {"color": f"C{place % 6}"}
