@@ -10,7 +10,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from realtime.errors import FullbandError
+from realtime.errors import FullbandError, nearest
 from realtime.report import Report
 
 from .loads import LOADS
@@ -152,6 +152,42 @@ def page(
     from .report.output import write_page
 
     write_page(read(report), target)
+
+
+@bench.command()
+def voip(
+    codec: Annotated[str, typer.Option(help="Of the calls whose network is bad: PCMU, G722, opus …")] = "PCMU",
+    seconds: Annotated[float, typer.Option(min=5.0, help="Of those calls, all at once.")] = 30.0,
+    only: Annotated[
+        list[str] | None, typer.Option("--condition", help="Only these, of: clean, loss 5 %, bursts, jitter 60 ms …")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws what is lost and late.")] = 1,
+    calls: Annotated[bool, typer.Option(help="Also find how many calls are held at once.")] = True,
+    call_seconds: Annotated[float, typer.Option(min=1.0, help="For each number of calls.")] = 10.0,
+    model: Annotated[str, typer.Option(help="The network for those.")] = "default",
+    codec_out: Annotated[str, typer.Option("--to-codec", help="What those go out as.")] = "opus",
+    visqol: Annotated[bool, typer.Option(help="Score what is heard with ViSQOL, against the clean call.")] = True,
+    quick: Annotated[bool, typer.Option("--quick", help="In a fifth of the time.")] = False,
+    json_target: _Json = None,
+    html: _Html = None,
+) -> None:
+    """Mouth to ear over RTP when the network is bad, beside a fixed buffer; and how many calls are held at once."""
+    from . import voip_commands
+    from .voip import CONDITIONS
+
+    for name in only or []:
+        if name not in CONDITIONS:
+            near = ", ".join(nearest(name, list(CONDITIONS)) or CONDITIONS)
+            raise FullbandError(f"no condition named '{name}'; there are: {near}", exit_status=2)
+    if quick:
+        seconds, call_seconds = max(seconds / 3.0, 8.0), max(call_seconds / 5.0, 1.0)
+    request = voip_commands.Request(
+        codec, seconds, tuple(only or CONDITIONS), seed, calls, call_seconds, model, codec_out, visqol and not quick
+    )
+    output = Output(json_target, html)
+    with output.progress() as progress:
+        document = voip_commands.measure(request, progress)
+    output.finish(document)
 
 
 @bench.command()

@@ -31,8 +31,10 @@ _NETWORK_NS, _LEAST_NETWORK_NS = 7_000_000, 2_000_000
 #: Further behind than this, ticks are left out: the far ends are better off with one gap than with a flood.
 _MOST_BEHIND_NS = 100_000_000
 
-#: Calls that share one run of the network: see ``fullband bench voip --calls``.
-LANES_PER_BATCH = 8
+#: Streams that share one run of the network at most, and those of the first batch. Lanes that nobody has cost as much
+#: as others, and each run costs something by itself (a lane alone 0.7 ms of 10, of 8 0.24, of 32 0.16): so batches grow
+#: with what there is, and no more than half of the lanes are idle.
+LANES_PER_BATCH, FIRST_LANES = 16, 2
 
 #: A codec with less than this carries a telephone's band for certain. What a wider one carries has to be found out.
 _SURE_HZ = 4_000.0
@@ -112,7 +114,7 @@ class Stream:
 class Exchange:
     """Streams through *model* (a shipped name, a path or ``none``), up to *max_streams* of them.
 
-    *lanes* of them share one run of the network; another such batch is made when those that are there are full, within
+    Up to *lanes* of them share one run of the network; another batch is made when those that are there are full, within
     :meth:`connect`, for which that call takes some tenths of a second. Raises :class:`FullbandError` where there is no
     such model. Nothing moves until :meth:`start`, or within ``with``.
     """
@@ -126,10 +128,11 @@ class Exchange:
         warm_up()
         self._batches: tuple[Batch, ...] = ()
         if find_model(model) is not None:
-            self._batches = (Batch(model, self.lanes),)
+            self._batches = (Batch(model, min(self.lanes, FIRST_LANES)),)
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._cells = new_cells()
+        #: Time of each tick, as a histogram of the data plane (:class:`Histogram.of` reads it).
+        self.cells = new_cells()
         self._ticks = self._late = self._dull = self._skipped = 0
         self._realtime = False
 
@@ -169,16 +172,18 @@ class Exchange:
         return stream
 
     def _batch_with_room(self) -> Batch:
-        for batch in self._batches:
+        # Those in use first: one that is idle costs nothing.
+        for batch in sorted(self._batches, key=lambda batch: batch.idle):
             if batch.free:
                 return batch
-        batch = Batch(self.model, self.lanes)
+        there = sum(batch.lanes for batch in self._batches)
+        batch = Batch(self.model, min(self.lanes, max(there, FIRST_LANES)))
         self._batches = (*self._batches, batch)
         return batch
 
     def statistics(self) -> ExchangeStatistics:
         """Counters from the beginning, at this moment."""
-        histogram = Histogram.of(self._cells)
+        histogram = Histogram.of(self.cells)
         return ExchangeStatistics(
             calls=len(self._streams),
             lanes=sum(batch.lanes for batch in self._batches),
@@ -232,7 +237,7 @@ class Exchange:
                 due_ns += skipped * _TICK_NS
             self.tick(max(due_ns + _NETWORK_NS, began_ns + _LEAST_NETWORK_NS))
             ended_ns = time.monotonic_ns()
-            record_duration(self._cells, ended_ns - began_ns)
+            record_duration(self.cells, ended_ns - began_ns)
             self._ticks += 1
             self._late += ended_ns - due_ns > _TICK_NS
             due_ns += _TICK_NS
