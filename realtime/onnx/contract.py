@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import FullbandError
 from .session import Session, TensorInfo
@@ -55,75 +56,94 @@ class Contract:
 
 
 class _Reader:
-    """Reads metadata and tensors of one session; every refusal is one line that names the key."""
+    """Reads metadata and tensors of one session, and notes every breach in a line that names the key."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.breaches: list[str] = []
 
-    def refuse(self, key: str, problem: str) -> FullbandError:
-        return FullbandError(f"{self.session.path} breaks the model contract: {key} {problem}")
+    def note(self, key: str, problem: str) -> None:
+        self.breaches.append(f"{key} {problem}")
 
     def text(self, key: str) -> str:
         value = self.session.metadata(key)
         if value is None:
-            raise self.refuse(f"metadata '{key}'", "is missing")
-        return value
+            self.note(f"metadata '{key}'", "is missing")
+        return value or ""
 
-    def integer(self, key: str, low: int, high: int) -> int:
-        value = self.text(key)
-        if not value.isdigit() or not low <= int(value) <= high:
-            raise self.refuse(f"metadata '{key}'", f"is '{value}', not a whole number from {low} to {high}")
-        return int(value)
+    def integer(self, key: str, low: int, high: int) -> int | None:
+        value = self.session.metadata(key)
+        if value is None:
+            self.note(f"metadata '{key}'", "is missing")
+        elif not value.isdigit() or not low <= int(value) <= high:
+            self.note(f"metadata '{key}'", f"is '{value}', not a whole number from {low} to {high}")
+        else:
+            return int(value)
+        return None
 
-    def tensor(self, infos: tuple[TensorInfo, ...], name: str, shape: tuple[int, ...] | None) -> TensorInfo:
+    def tensor(self, infos: tuple[TensorInfo, ...], name: str, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+        """The shape of a tensor without its batch dimension."""
         info = next((i for i in infos if i.name == name), None)
         side = "input" if infos is self.session.inputs else "output"
+        key = f"{side} '{name}'"
         if info is None:
-            raise self.refuse(f"{side} '{name}'", "is missing")
+            self.note(key, "is missing")
+            return ()
         if not info.is_float32:
-            raise self.refuse(f"{side} '{name}'", "is not float32")
+            self.note(key, "is not float32")
         if shape is not None and info.shape[1:] != shape:
-            raise self.refuse(f"{side} '{name}'", f"has shape {list(info.shape)}, not [B, {str(list(shape))[1:]}")
+            self.note(key, f"has shape {list(info.shape)}, not [B, {str(list(shape))[1:]}")
         if not info.shape or info.shape[0] != -1:
-            raise self.refuse(f"{side} '{name}'", "has a fixed batch size; its first dimension must be open")
+            self.note(key, "has a fixed batch size; its first dimension must be open")
         if any(d <= 0 for d in info.shape[1:]):
-            raise self.refuse(f"{side} '{name}'", f"has open dimensions {list(info.shape)}; only the first may be")
-        return info
+            self.note(key, f"has open dimensions {list(info.shape)}; only the first may be")
+        return info.shape[1:]
+
+    def tensors(self, inputs: int | None, output: int | None) -> tuple[tuple[str, ...], list[tuple[str, Any]]]:
+        """Controls and states."""
+        session = self.session
+        self.tensor(session.inputs, "chunk", None if inputs is None else (inputs,))
+        self.tensor(session.outputs, "output", None if output is None else (output,))
+        controls = tuple(name for name in CONTROLS if any(i.name == name for i in session.inputs))
+        for name in controls:
+            self.tensor(session.inputs, name, (1,))
+        states = []
+        for info in session.inputs:
+            match = _STATE.fullmatch(info.name)
+            if match is None:
+                if info.name not in ("chunk", *CONTROLS):
+                    self.note(f"input '{info.name}'", "is not one the host can supply")
+                continue
+            shape = self.tensor(session.inputs, info.name, None)
+            self.tensor(session.outputs, f"state_{match[1]}_out", shape)
+            states.append((f"state_{match[1]}", shape))
+        return controls, states
 
 
-def read_contract(session: Session) -> Contract:
-    """Check *session* against the contract. Raises :class:`FullbandError` that names the first breach."""
+def examine(session: Session) -> tuple[Contract | None, list[str]]:
+    """What *session* declares, None where that is not enough to run it; and every breach, in a line each."""
     reader = _Reader(session)
     version = reader.text("fullband.contract")
-    if version != str(VERSION):
-        raise reader.refuse("metadata 'fullband.contract'", f"is '{version}'; this host understands {VERSION}")
-    reader.integer("sample_rate_hz", RATE_HZ, RATE_HZ)
+    if version and version != str(VERSION):
+        reader.note("metadata 'fullband.contract'", f"is '{version}'; this host understands {VERSION}")
+    rate = reader.text("sample_rate_hz")
+    if rate and rate != str(RATE_HZ):
+        reader.note("metadata 'sample_rate_hz'", f"is '{rate}'; models are run at {RATE_HZ}: resample inside the model")
     hop = reader.integer("hop_samples", 16, 4800)
-    output = reader.integer("output_samples", hop, 48_000)
-    inputs = reader.integer("input_samples", hop, 96_000)
-    latency = reader.integer("latency_samples", hop, 96_000)
+    output = reader.integer("output_samples", hop or 16, 48_000)
+    inputs = reader.integer("input_samples", hop or 16, 96_000)
+    latency = reader.integer("latency_samples", hop or 16, 96_000)
     mode = reader.text("mode")
-    if mode not in _MODES:
-        raise reader.refuse("metadata 'mode'", f"is '{mode}', not one of {', '.join(_MODES)}")
-    reader.tensor(session.inputs, "chunk", (inputs,))
-    reader.tensor(session.outputs, "output", (output,))
-    controls = tuple(name for name in CONTROLS if any(i.name == name for i in session.inputs))
-    for name in controls:
-        reader.tensor(session.inputs, name, (1,))
-    states = []
-    for info in session.inputs:
-        match = _STATE.fullmatch(info.name)
-        if match is None:
-            if info.name not in ("chunk", *CONTROLS):
-                raise reader.refuse(f"input '{info.name}'", "is not one the host can supply")
-            continue
-        shape = reader.tensor(session.inputs, info.name, None).shape[1:]
-        reader.tensor(session.outputs, f"state_{match[1]}_out", shape)
-        states.append((f"state_{match[1]}", shape))
-    return Contract(
-        name=reader.text("name"),
-        licence=reader.text("licence"),
-        trained_on=reader.text("trained_on"),
+    if mode and mode not in _MODES:
+        reader.note("metadata 'mode'", f"is '{mode}', not one of {', '.join(_MODES)}")
+    controls, states = reader.tensors(inputs, output)
+    name, licence, trained_on = (reader.text(key) for key in ("name", "licence", "trained_on"))
+    if reader.breaches or hop is None or output is None or inputs is None or latency is None:
+        return None, reader.breaches
+    contract = Contract(
+        name=name,
+        licence=licence,
+        trained_on=trained_on,
         mode=mode,
         hop_samples=hop,
         input_samples=inputs,
@@ -132,3 +152,13 @@ def read_contract(session: Session) -> Contract:
         controls=controls,
         states=tuple(states),
     )
+    return contract, []
+
+
+def read_contract(session: Session) -> Contract:
+    """Check *session* against the contract. Raises :class:`FullbandError` that names the first breach."""
+    contract, breaches = examine(session)
+    if contract is None:
+        more = f" ({len(breaches) - 1} more: 'fullband plugins check')" if len(breaches) > 1 else ""
+        raise FullbandError(f"{session.path} breaks the model contract: {breaches[0]}{more}")
+    return contract
