@@ -98,8 +98,10 @@ def _with_includes(path: Path, values: dict[str, Any], above: tuple[Path, ...] =
     """
     above = (*above, path.resolve())
     chain = values.get("chain", [])
+    if not isinstance(chain, list):
+        raise FullbandError(f"{path}: 'chain' is {chain!r}; stages are written as [[chain]] tables")
     stages: list[Any] = []
-    for number, stage in enumerate(chain if isinstance(chain, list) else [], 1):
+    for number, stage in enumerate(chain, 1):
         if not isinstance(stage, dict) or "include" not in stage:
             stages.append(stage)
             continue
@@ -112,12 +114,10 @@ def _with_includes(path: Path, values: dict[str, Any], above: tuple[Path, ...] =
             loop = " → ".join(file.name for file in (*above[above.index(other.resolve()) :], other))
             raise FullbandError(f"{where} includes itself: {loop}; take one of these includes out")
         stages += _with_includes(other, _read(other), above)
-    return stages if isinstance(chain, list) else [chain]
+    return stages
 
 
 def _explain_stage(first: Any, origin: str) -> FullbandError:
-    if len(first["loc"]) < 2:
-        return FullbandError(f"{origin}: 'chain' is {first['input']!r}; stages are written as [[chain]] tables")
     where = f"{origin}: stage {first['loc'][1] + 1} of the chain"
     if len(first["loc"]) < 3:
         return FullbandError(f"{where} is {first['input']!r}; stages are written as [[chain]] tables")

@@ -124,7 +124,7 @@ class Stop(Request):
     command: Literal["stop"] = "stop"
 
 
-AnyRequest = Bypass | Mute | Gain | Level | Tilt | Guard | Model | Stats | Status | Reload | Stop
+AnyRequest = Bypass | Mute | Gain | Level | Tilt | Guard | Model | Chain | Set | Stats | Status | Reload | Stop
 
 REQUESTS: dict[str, type[AnyRequest]] = {kind.model_fields["command"].default: kind for kind in get_args(AnyRequest)}
 
