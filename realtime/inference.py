@@ -28,6 +28,9 @@ RECOVER_HOPS = 8
 #: The shipped networks, begun in the middle of speech, are within 2 dB of what they would have given after so long.
 SETTLE_MS = 64.0
 
+#: After a change of the cutoff as much has passed when the hops that playback waits for have come, too.
+CHANGE_SETTLE_MS = 32.0
+
 #: A network that takes over has run on so much of the recent past.
 CATCH_UP_SECONDS = 0.5
 
@@ -42,6 +45,12 @@ _TIE_DB = 18.0
 _TIE_HZ = 4_000.0
 _TIE_DB_PER_OCTAVE = -6.0
 _LEAST_TIE_DB = 8.0
+
+
+def _tie(cutoff_hz: float) -> float:
+    """Amplitude of the high band above *cutoff_hz* that is believed, relative to the low band."""
+    tie_db = max(_TIE_DB + _TIE_DB_PER_OCTAVE * math.log2(cutoff_hz / _TIE_HZ), _LEAST_TIE_DB)
+    return float(10.0 ** (tie_db / 20.0))
 
 
 class Inference:
@@ -69,6 +78,7 @@ class Inference:
         self.record = self._record[0]
         self.address = int(self._record.ctypes.data)
         self._low = low
+        self._beginning = 0  # of the present stream, in its ring
         #: How long each of the runs before going live took.
         self.warm_up_ms = np.zeros(WARM_UP_HOPS)
         self._bind()
@@ -113,6 +123,8 @@ class Inference:
         record["replace"] = int(contract.mode == "replace")
         record["recover_samples"] = RECOVER_HOPS * contract.hop_samples
         record["settle_samples"] = int(SETTLE_MS * RATE_HZ / 1000)
+        record["change_settle_samples"] = int(CHANGE_SETTLE_MS * RATE_HZ / 1000)
+        record["cutoff"] = self.controls["cutoff_hz"].ctypes.data if "cutoff_hz" in contract.controls else 0
         record["run"] = api().address("Run")
         record["release"] = api().address("ReleaseStatus")
         record["session"] = self.session.handle.value
@@ -163,7 +175,10 @@ class Inference:
         record["next_end"] = position + self.contract.hop_samples
         # Before the beginning of a stream there is silence, and a network knows it.
         record["settled_index"] = position + int(record["settle_samples"]) if position else -(1 << 40)
-        self.high.record["write"] = position
+        record["changed_index"] = -(1 << 40)
+        record["change_left"] = 0
+        self._set_cutoff()
+        self.high.record["write"] = self._beginning = position
 
     def reset_lane(self, lane: int) -> None:
         """Another voice begins in *lane*, after silence; the others go on. Only while no thread runs it."""
@@ -211,18 +226,22 @@ class Inference:
         return []
 
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
-        """Where the voice's own band ends."""
-        self.controls["cutoff_hz"][:] = cutoff_hz
-        self._set_tie(cutoff_hz)
+        """Where the voice's own band ends. While it is heard, a change is made with the high band faded out."""
+        self.record["tie_asked"] = _tie(cutoff_hz)
+        self.record["cutoff_asked"] = cutoff_hz
+        if self.high.written == self._beginning:
+            self._set_cutoff()
+
+    def _set_cutoff(self) -> None:
+        """Without a fade. Only while no thread runs it."""
+        self.record["cutoff_set"] = self.record["cutoff_asked"]
+        self.record["tie"] = self.record["tie_asked"]
+        self.controls["cutoff_hz"][:] = self.record["cutoff_asked"]
 
     def set_lane_cutoff_hz(self, lane: int, cutoff_hz: float) -> None:
-        """The same for one of many voices. Believed is what the narrowest of them may have above it."""
+        """For one of many voices, at once. Believed is what the narrowest of them may have above it."""
         self.controls["cutoff_hz"][lane] = cutoff_hz
-        self._set_tie(float(self.controls["cutoff_hz"].min()))
-
-    def _set_tie(self, cutoff_hz: float) -> None:
-        tie_db = max(_TIE_DB + _TIE_DB_PER_OCTAVE * math.log2(cutoff_hz / _TIE_HZ), _LEAST_TIE_DB)
-        self.record["tie"] = 10.0 ** (tie_db / 20.0)
+        self.record["tie"] = _tie(float(self.controls["cutoff_hz"].min()))
 
     def set_wishes(self, level_db: float, tilt_db: float) -> None:
         """The listener's level and tilt of the high band, where the model takes them."""

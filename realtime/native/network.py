@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from . import COMPILE, COMPILE_NOGIL
+from .continuation import FADE_SAMPLES
 from .histogram import CELLS, record_duration
 from .memory import (
     call_release,
@@ -46,6 +47,10 @@ NETWORK = np.dtype(
             "recover_samples",  # that have to be in time before playback fades it in again
             "settle_samples",  # after a fresh start, until its signal is what it would have been without
             "settled_index",  # where that is in its ring
+            "changed_index",  # where its signal is right again after a change of the cutoff
+            "change_settle_samples",  # what that takes
+            "change_left",  # samples to fade out in, until the change takes effect; 0: none is under way
+            "cutoff",  # float32 [lanes] that the model reads, or 0 when it takes none
             "max_backlog",  # low-band samples; further behind, hops are skipped
             "run",  # OrtApi.Run
             "release",  # OrtApi.ReleaseStatus
@@ -74,12 +79,16 @@ NETWORK = np.dtype(
         )
     ]
     + [
+        ("cutoff_asked", np.float64),  # as the control plane wants it; written after "tie_asked"
+        ("tie_asked", np.float64),
+        ("cutoff_set", np.float64),  # and as it is
         ("tie", np.float64),  # amplitude of the high band that is believed, relative to the low band
         ("hold_fall", np.float64),  # what is left of the held power after a hop
     ],
     align=True,
 )
 SETTLED_OFFSET = offset_of(NETWORK, "settled_index")
+CHANGED_OFFSET = offset_of(NETWORK, "changed_index")
 
 # A high band of +24 dBFS is a network gone astray, as much as NaN is.
 _SANE_PEAK = 16.0
@@ -93,6 +102,9 @@ _OFFSET_SECONDS = 1.0
 _FIRST_OFFSET_HOPS = 64.0
 _HARMLESS_OFFSET = np.float32(1e-3)
 _RATE_HZ = 48_000
+
+# A cutoff that moves by less needs no fade: the difference is then 20 dB below the high band from the first.
+_SMALL_CHANGE = 0.06
 
 
 @njit(**COMPILE)
@@ -232,6 +244,38 @@ def count_deadline(network, index):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
+def _set_cutoff(network):  # type: ignore[no-untyped-def]
+    """Let the model have the cutoff that is asked for, from the next chunk on."""
+    network.cutoff_set = network.cutoff_asked
+    network.tie = network.tie_asked
+    if network.cutoff != 0:
+        cutoff = floats_at(network.cutoff, network.lanes)
+        for lane in range(network.lanes):
+            cutoff[lane] = np.float32(network.cutoff_set)
+
+
+@njit(**COMPILE)
+def _follow_cutoff(network, index):  # type: ignore[no-untyped-def]
+    """Take another cutoff where one is asked for, but let playback fade out first, and in again when all is settled.
+
+    Playback has played up to *index* at most, or it misses this hop; so its fade ends before what comes of the change.
+    """
+    if network.change_left > 0:
+        network.change_left -= network.hop
+        if network.change_left <= 0:
+            network.change_left = 0
+            _set_cutoff(network)
+    elif network.cutoff_asked != network.cutoff_set:
+        moved = abs(network.cutoff_asked / network.cutoff_set - 1.0)
+        if network.cutoff == 0 or moved <= _SMALL_CHANGE:
+            _set_cutoff(network)
+        else:
+            network.change_left = (FADE_SAMPLES + network.hop - 1) // network.hop * network.hop
+            right = index + network.change_left + network.change_settle_samples
+            store_release(network.address + CHANGED_OFFSET, right)
+
+
+@njit(**COMPILE)
 def _run_hop(network, skip):  # type: ignore[no-untyped-def]
     began_ns = now_ns()
     arrived_ns = load_acquire(network.arrival) if network.arrival != 0 else began_ns
@@ -244,6 +288,7 @@ def _run_hop(network, skip):  # type: ignore[no-untyped-def]
     hop = network.hop
     last = network.output_samples - hop
     index = written(high)
+    _follow_cutoff(network, index)
     if skip:
         tally.skipped_hops += 1
     else:

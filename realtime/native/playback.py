@@ -16,7 +16,7 @@ from .continuation import FADE_SAMPLES, HISTORY_SAMPLES, predict
 from .drift import DRIFT, PROGRESS, RATE_HZ, anchor_error, captured_by_now, forget_error, read_progress, steer
 from .limiter import LIMITER, LIMITER_BYTES, limit
 from .memory import floats_at, load_acquire, offset_of, record_at, store_release
-from .network import NETWORK, SETTLED_OFFSET, network_index
+from .network import CHANGED_OFFSET, NETWORK, SETTLED_OFFSET, network_index
 from .ramp import RAMP, next_gain, smooth_step
 from .resampler import RESAMPLER, needed, push, resample
 from .ring import RING, read, write, written
@@ -90,7 +90,8 @@ _DELAY_ASKED = offset_of(PLAYBACK, "delay_asked")
 def _fetch(playback, count):  # type: ignore[no-untyped-def]
     """Read both signals from the rings.
 
-    Gives how many samples of each were there, and how many of the network's are not settled yet.
+    Gives how many samples of each were there, how many of the network's are not settled yet, and how many are not to
+    be heard because of a change that was asked for.
     """
     low = record_at(playback.low, RING)
     dry = floats_at(playback.dry, (playback.lanes, playback.capacity))
@@ -98,6 +99,7 @@ def _fetch(playback, count):  # type: ignore[no-untyped-def]
     read(low, playback.cursor, dry, have_dry)
     have_wet = 0
     unsettled = 0
+    changing = 0
     if playback.network != 0:
         network = record_at(playback.network, NETWORK)
         high = record_at(network.high, RING)
@@ -106,7 +108,8 @@ def _fetch(playback, count):  # type: ignore[no-untyped-def]
         have_wet = max(min(count, written(high) - index), 0)
         read(high, index, wet, have_wet)
         unsettled = load_acquire(network.address + SETTLED_OFFSET) - index
-    return have_dry, have_wet, unsettled
+        changing = load_acquire(network.address + CHANGED_OFFSET) - index
+    return have_dry, have_wet, unsettled, changing
 
 
 @njit(**COMPILE)
@@ -139,7 +142,7 @@ def _break_wet(playback):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
-def _gains(playback, dry_there, wet_there, settled, recover_samples):  # type: ignore[no-untyped-def]
+def _gains(playback, dry_there, wet_there, settled, right, recover_samples):  # type: ignore[no-untyped-def]
     """Move both gains on by one sample."""
     step = 1.0 / FADE_SAMPLES
     if not wet_there:
@@ -148,11 +151,11 @@ def _gains(playback, dry_there, wet_there, settled, recover_samples):  # type: i
             playback.dropouts += 1
         playback.good_run = 0
     else:
-        if settled:
+        if settled and right:
             playback.good_run += 1
         else:
             # It is there and whole, only not what it should be: faded, not broken off.
-            if playback.good_run > recover_samples:
+            if not settled and playback.good_run > recover_samples:
                 playback.dropouts += 1
             playback.good_run = 0
         wanted = playback.enabled != 0 and playback.good_run > recover_samples
@@ -168,7 +171,7 @@ def _gains(playback, dry_there, wet_there, settled, recover_samples):  # type: i
 @njit(**COMPILE)
 def _mix(playback, count):  # type: ignore[no-untyped-def]
     """Put the next *count* samples (48 kHz) into ``playback.dry``, and into the ring for observers."""
-    have_dry, have_wet, unsettled = _fetch(playback, count)
+    have_dry, have_wet, unsettled, changing = _fetch(playback, count)
     lanes = playback.lanes
     dry = floats_at(playback.dry, (lanes, playback.capacity))
     wet = floats_at(playback.wet, (lanes, playback.capacity))
@@ -187,7 +190,7 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
     if have_dry < count and written(record_at(playback.low, RING)) > playback.first:  # until then capture has not begun
         playback.underruns += 1
     for i in range(count):
-        _gains(playback, i < have_dry, i < have_wet, i >= unsettled, recover_samples)
+        _gains(playback, i < have_dry, i < have_wet, i >= unsettled, i >= changing, recover_samples)
         dry_gain = np.float32(smooth_step(playback.dry_gain))
         wet_gain = np.float32(smooth_step(playback.wet_gain))
         room = 1.0 - playback.wet_tail_room * smooth_step(playback.wet_tail / FADE_SAMPLES)

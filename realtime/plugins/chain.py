@@ -190,6 +190,7 @@ class Chain:
         record["next_end"] = position + self.step_samples
         # Before the beginning of a stream there is silence, and stages know it.
         record["settled_index"] = position + int(record["settle_samples"]) if position else -(1 << 40)
+        record["changed_index"] = -(1 << 40)
         self.high.data[:] = 0.0
         self.high.record["write"] = position
 

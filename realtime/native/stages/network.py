@@ -1,6 +1,7 @@
 """A network as a stage: its high band added to its own delayed input, or its signal in the place of that.
 
-Where its signal is not what it should be (it has just begun afresh), it fades out and the delayed input is left.
+Where its signal is not what it should be (it has just begun afresh, its cutoff is another), it fades out and the
+delayed input is left.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from numba import cfunc
 from .. import COMPILE
 from ..continuation import FADE_SAMPLES
 from ..memory import floats_at, load_acquire, record_at
-from ..network import NETWORK, SETTLED_OFFSET, network_index, run_hops
+from ..network import CHANGED_OFFSET, NETWORK, SETTLED_OFFSET, network_index, run_hops
 from ..ramp import RAMP, next_gain, smooth_step
 from ..ring import RING, read, written
 from ..stage import HEAD_FIELDS, STEP
@@ -44,7 +45,8 @@ def network_step(state, source, target, frames):  # type: ignore[no-untyped-def]
     wet = floats_at(stage.wet, (stage.lanes, frames))
     read(low, position, y, frames)
     read(record_at(network.high, RING), index, wet, frames)
-    unsettled = load_acquire(network.address + SETTLED_OFFSET) - index
+    settled = max(load_acquire(network.address + SETTLED_OFFSET), load_acquire(network.address + CHANGED_OFFSET))
+    unsettled = settled - index
     for i in range(frames):
         stage.good_run = stage.good_run + 1 if i >= unsettled else 0
         change = 1.0 if stage.good_run > network.recover_samples else -1.0
