@@ -49,6 +49,7 @@ class Binding:
         self._progress = aligned_zeros(1, PROGRESS)
         self._drift = aligned_zeros(1, DRIFT)
         self._work = aligned_zeros(WORK_DOUBLES, np.float64)
+        self._capture_work = aligned_zeros(WORK_DOUBLES, np.float64)
         self.limiter = Limiter(lanes)
         self.capture = self._capture[0]
         self.playback = self._playback[0]
@@ -129,6 +130,11 @@ class Binding:
         record["frames"] = self._floats(CAPTURE_STRIDE_FRAMES)
         record["resampled"] = self._floats(most)
         record["resampled_capacity"] = most
+        record["history"] = self._floats(HISTORY_SAMPLES)
+        record["ending"] = self._floats(FADE_SAMPLES)
+        record["work"] = self._capture_work.ctypes.data
+        record["join_frames"] = min(round(FADE_SAMPLES * self._stream.capture_rate_hz / RATE_HZ), FADE_SAMPLES)
+        record["history_position"] = record["broke"] = record["join_left"] = 0
         record["progress"] = self._progress.ctypes.data
         self._progress["address"] = self._progress.ctypes.data
 

@@ -48,6 +48,7 @@ def capture_callback(source, target, frames, time_info, flags, port):  # type: i
     capture = record_at(record.capture, CAPTURE)
     if flags & _INPUT_FLAGS:
         capture.device_flags += 1
+        capture.broke = 1
     capture_block(capture, source, types.int64(frames), _time_ns(record))
     return types.int32(_CONTINUE)
 
@@ -71,6 +72,7 @@ def duplex_callback(source, target, frames, time_info, flags, port):  # type: ig
     playback = record_at(record.playback, PLAYBACK)
     if flags & _INPUT_FLAGS:
         capture.device_flags += 1
+        capture.broke = 1
     if flags & _OUTPUT_FLAGS:
         playback.device_flags += 1
     capture_block(capture, source, types.int64(frames), _time_ns(record))
@@ -86,6 +88,7 @@ def serve_duplex(port_address, source, target, frames, flags):  # type: ignore[n
     playback = record_at(port.playback, PLAYBACK)
     if flags & _INPUT_FLAGS:
         capture.device_flags += 1
+        capture.broke = 1
     if flags & _OUTPUT_FLAGS:
         playback.device_flags += 1
     capture_block(capture, float_pointer(source.ctypes.data), frames, _time_ns(port))

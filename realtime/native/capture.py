@@ -1,4 +1,8 @@
-"""From the capture device to the low band's ring: mix down, clean, resample to 48 kHz."""
+"""From the capture device to the low band's ring: mix down, clean, resample to 48 kHz.
+
+Where the device says that it has lost frames, what follows does not fit to what was before: that is continued and
+fades out while the new fades in.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import numpy as np
 from numba import carray, njit
 
 from . import COMPILE
+from .continuation import FADE_SAMPLES, HISTORY_SAMPLES, predict
 from .drift import PROGRESS, publish_progress
 from .memory import floats_at, offset_of, record_at, store_release
 from .ramp import smooth_step
@@ -39,6 +44,13 @@ CAPTURE = np.dtype(
             "device_flags",  # blocks that PortAudio marked with an input over- or underflow
             "fade_frames",  # length of the fade-in of a device that has come back
             "fade_left",
+            "broke",  # 1: frames were lost before the next block
+            "history",  # float32 [lanes, HISTORY_SAMPLES], a ring of the newest frames
+            "history_position",
+            "ending",  # float32 [lanes, FADE_SAMPLES]: how the frames before the loss go on
+            "work",  # of predictions
+            "join_frames",  # length of the crossfade, FADE_SAMPLES at most
+            "join_left",
         )
     ],
     align=True,
@@ -85,6 +97,28 @@ def _fade_in(capture, count, block):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
+def _join(capture, count, block):  # type: ignore[no-untyped-def]
+    """Where frames were lost, let what was before them end while what comes begins."""
+    history = floats_at(capture.history, (capture.lanes, HISTORY_SAMPLES))
+    ending = floats_at(capture.ending, (capture.lanes, FADE_SAMPLES))
+    if capture.broke != 0:
+        capture.broke = 0
+        capture.join_left = capture.join_frames
+        for lane in range(capture.lanes):
+            predict(history, lane, capture.history_position, ending, capture.work)
+    for i in range(min(count, capture.join_left)):
+        place = capture.join_frames - capture.join_left + i
+        gain = np.float32(smooth_step(place / capture.join_frames))
+        for lane in range(capture.lanes):
+            block[lane, i] = gain * block[lane, i] + (np.float32(1.0) - gain) * ending[lane, place]
+    capture.join_left = max(capture.join_left - count, 0)
+    for i in range(max(count - HISTORY_SAMPLES, 0), count):
+        for lane in range(capture.lanes):
+            history[lane, capture.history_position] = block[lane, i]
+        capture.history_position = (capture.history_position + 1) % HISTORY_SAMPLES
+
+
+@njit(**COMPILE)
 def capture_block(capture, samples, frames, time_ns):  # type: ignore[no-untyped-def]
     """Take *frames* interleaved device frames that came at *time_ns*.
 
@@ -100,6 +134,7 @@ def capture_block(capture, samples, frames, time_ns):  # type: ignore[no-untyped
         _deinterleave(capture, source, first, count, block)
         if capture.fade_left > 0:
             _fade_in(capture, count, block)
+        _join(capture, count, block)
         if capture.resampler == 0:
             write(low, block, count)
         else:

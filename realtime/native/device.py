@@ -53,6 +53,7 @@ DEVICE = np.dtype(
             "stall_ns",  # for so long; 0 again once it has
             "gap_at_ns",  # device time from which capture's blocks go missing,
             "gap_ns",  # for so long
+            "missed",  # 1: a block of capture has gone missing since the last one
             "stop",
             "done",
             "played_frames",
@@ -76,18 +77,23 @@ _PLAYED = offset_of(DEVICE, "played_frames")
 
 _FREEWHEEL_POLL_NS = 20_000
 
+_INPUT_OVERFLOW = 0x2  # paInputOverflow: input was lost before this block
+
 
 @njit(**COMPILE)
 def _capture(device, first, last, due_ns):  # type: ignore[no-untyped-def]
-    """Hand over the frames [first, last) of the source, unless they go missing."""
+    """Hand over the frames [first, last) of the source, unless they go missing; the next block then says so."""
     if 0 <= due_ns - device.gap_at_ns < device.gap_ns:
+        device.missed = 1
         return
     source = device.silence
     if device.repeat != 0:
         source = device.source + first % device.source_frames * device.capture_bytes
     elif last <= device.source_frames:
         source = device.source + first * device.capture_bytes
-    call_stream_callback(device.capture_callback, source, 0, last - first, 0, 0, device.user)
+    flags = _INPUT_OVERFLOW if device.missed != 0 else 0
+    device.missed = 0
+    call_stream_callback(device.capture_callback, source, 0, last - first, 0, flags, device.user)
 
 
 @njit(**COMPILE)
