@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from . import __version__
 from .errors import FullbandError, nearest
+from .signals import hold_reloads
 
 #: Command, module and the line for --help; a module is imported when its command is used, so that help
 #: and a live start do not pay for what they do not need.
@@ -82,6 +83,8 @@ def _announce_compilation() -> None:
 
 def _load(name: str, commands: dict[str, tuple[str, str]]) -> Any:
     module_name, help_text = commands[name]
+    if name == "live":
+        hold_reloads()
     if name in ("live", "file", "doctor", "bench", "sip", "rtp", "web"):
         _announce_compilation()
     module = importlib.import_module(module_name)

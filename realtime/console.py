@@ -102,6 +102,10 @@ def _settings(s: Statistics) -> str:
     return "".join(f"{word}  " for word, holds in words if holds)
 
 
+def _model(engine: Engine) -> str:
+    return engine.inference.contract.name[:24] if engine.inference else "low band alone"
+
+
 def render(state: ViewState) -> RenderableType:
     """One frame: 24 lines of 80 columns, what the smallest terminal shows."""
     header = Text.assemble(
@@ -116,7 +120,7 @@ def render(state: ViewState) -> RenderableType:
     hints = state.hints or (None, None)
     side.add_row(
         Panel(budget_table(state.budget), title="latency", title_align="left", subtitle=hints[0]),
-        Panel(statistics_table(state), title="engine", title_align="left", subtitle=hints[1]),
+        Panel(statistics_table(state), title=f"engine: {_model(state.engine)}", title_align="left", subtitle=hints[1]),
     )
     return Group(
         header,

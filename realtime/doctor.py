@@ -22,7 +22,7 @@ from .errors import FullbandError
 from .native import CACHE
 from .onnx.runtime import api
 from .paths import find_model
-from .priority import limits_line
+from .priority import limits_line, rtkit_priority
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,24 @@ def _memory_lock() -> Check:
     return Check("memory lock", "warn", f"{limit // 1024} kB", limits_line("memlock", "unlimited"))
 
 
+def _rtkit() -> Check:
+    """Where limits refuse real time, rtkit can grant it."""
+    most, reason = rtkit_priority()
+    if reason is None:
+        return Check("rtkit", "ok", f"grants up to {most}")
+    needed = _priority().state != "ok"
+    remedy = f"sudo apt-get install rtkit, or {limits_line('rtprio', '95')}" if needed else ""
+    return Check("rtkit", "warn" if needed else "ok", reason if needed else f"{reason}; not needed here", remedy)
+
+
+def _affinity() -> Check:
+    cores = sorted(os.sched_getaffinity(0))
+    isolated = Path("/sys/devices/system/cpu/isolated")
+    apart = isolated.read_text().strip() if isolated.exists() else ""
+    value = f"the engine may run on core {', '.join(map(str, cores))}; set apart: {apart or 'none'}"
+    return Check("CPU affinity", "ok", value, f"to keep it on one: fullband live --cpu {cores[-1]}")
+
+
 def _compiled_code() -> Check:
     version = f"numba {numba.__version__}"
     folder = Path(numba.config.CACHE_DIR)
@@ -148,7 +166,9 @@ def examine() -> list[Check]:
         ("PortAudio", _portaudio),
         ("audio servers", _audio_servers),
         ("real-time priority", _priority),
+        ("rtkit", _rtkit),
         ("memory lock", _memory_lock),
+        ("CPU affinity", _affinity),
         ("compiled code", _compiled_code),
         ("ONNX Runtime", _onnx_runtime),
         ("denormal numbers", _denormals),

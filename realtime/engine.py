@@ -200,6 +200,16 @@ class Engine:
         stages = tuple((name, 1000.0 * samples / RATE_HZ) for name, samples in parts)
         return replace(delays.budget, stages=stages)
 
+    def set_fallback(self, path: Path | None) -> None:
+        """Keep another model, or none, ready for worse times, while audio runs; the delay suits it, too.
+
+        Raises :class:`FullbandError` where *path* breaks the contract; all then stays as it was.
+        """
+        with self._control:
+            self.models.set_fallback(self._rack.program(path) if path is not None else None)
+            self.settings = replace(self.settings, fallback_model=path)
+            self._move()
+
     def _delays(self) -> Delays:
         active = self.models.active.contract if self.models.active else None
         guard = round(self.guard_ms * RATE_HZ / 1000)

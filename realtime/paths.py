@@ -17,6 +17,12 @@ def shipped_models() -> dict[str, Path]:
     return {file.stem: file for file in sorted(WEIGHTS.glob("*.onnx"))}
 
 
+def next_model(name: str) -> str:
+    """The shipped model that follows *name*, round about; the first one after anything else."""
+    names = list(shipped_models())
+    return names[(names.index(name) + 1) % len(names)] if name in names else names[0]
+
+
 def find_model(name: str) -> Path | None:
     """A model by the name of a shipped one (``default``) or the path of a file; ``none`` is None."""
     if name == "none":

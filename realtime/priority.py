@@ -63,6 +63,25 @@ def ask_rtkit(thread_id: int, priority: int = ENGINE_PRIORITY) -> str | None:
     return None
 
 
+def rtkit_priority() -> tuple[int, str | None]:
+    """The highest priority that rtkit grants, or the reason why it cannot be asked."""
+    try:
+        from jeepney import DBusAddress, Properties
+        from jeepney.io.blocking import open_dbus_connection
+        from jeepney.wrappers import DBusErrorResponse, unwrap_msg
+    except ImportError:
+        return 0, "jeepney is not installed"
+    try:
+        with open_dbus_connection(bus="SYSTEM") as connection:
+            message = Properties(DBusAddress(**_RTKIT)).get("MaxRealtimePriority")
+            answer = unwrap_msg(connection.send_and_get_reply(message, timeout=_ANSWER_SECONDS))
+            return int(answer[0][1]), None
+    except DBusErrorResponse as error:
+        return 0, f"not reachable ({error.name.rpartition('.')[2]})"
+    except (OSError, KeyError, TimeoutError, ValueError) as error:
+        return 0, f"not reachable ({error or type(error).__name__})"
+
+
 def lock_memory() -> str | None:
     """Keep this process's memory from being paged out; gives a line, with the remedy, where that is refused.
 

@@ -51,6 +51,15 @@ _DEVICE_KEYS = (
     "simulated_rate_hz",
 )
 
+#: Settings that only another start can follow.
+_FIXED_KEYS = ("seconds", "realtime_priority", "cpu", "record", "plot", "force", "name", "metrics_port")
+
+
+def _fallback(settings: LiveSettings, model: Path | None) -> Path | None:
+    """The model that *settings* name for worse times, unless it is *model* itself."""
+    fallback = find_model(settings.fallback_model) if settings.fallback_model else None
+    return fallback if fallback != model else None
+
 
 class Session:
     """The host from microphone to speaker, for *settings*; *backend* takes the place of the one they name.
@@ -64,7 +73,7 @@ class Session:
         self.settings = settings
         self._notices: list[str] = []
         model = find_model(settings.model)
-        fallback = find_model(settings.fallback_model) if settings.fallback_model else None
+        fallback = _fallback(settings, model)
         chain = specs_of(settings)
         self.backend = backend if backend is not None else open_backend(settings, self._notices.append)
         engine_settings = EngineSettings(
@@ -72,7 +81,7 @@ class Session:
             guard_ms=settings.guard_ms,
             cutoff_hz=settings.cutoff_hz,
             realtime_priority=settings.realtime_priority,
-            fallback_model=fallback if fallback != model else None,
+            fallback_model=fallback,
             chain=chain,
         )
         try:
@@ -228,6 +237,9 @@ class Session:
         """Have another model by its name or path, or 'none', while audio runs; see :meth:`Engine.switch_model`."""
         self.engine.switch_model(find_model(name))
         self._change(model=name)
+        self._follow_models()
+
+    def _follow_models(self) -> None:
         self._step_downs += self._overload.step_downs
         self._overload = self._watch_overload()
 
@@ -255,25 +267,26 @@ class Session:
         self.engine.set_guard_ms(guard_ms)
         self._follow_guard()
 
-    def reload(self, settings: LiveSettings) -> None:
-        """Take over from *settings* what can change while audio runs.
+    def reload(self, settings: LiveSettings) -> list[str]:
+        """Take over from *settings* what can change while audio runs; gives the keys that stay until another start.
 
-        That is the model, chain, bypass, gain, mute, cutoff, guard and devices. Devices are opened anew only where what
-        names them has changed. Raises :class:`FullbandError` where something cannot be had; all then stays as it was.
+        What can change is both models, chain, bypass, gain, mute, cutoff, guard and devices. Devices are opened anew
+        only where what names them has changed. Raises :class:`FullbandError` where something cannot be had; all then
+        stays as it was.
         """
         before = self.settings
+        kept = [key for key in _FIXED_KEYS if getattr(settings, key) != getattr(before, key)]
+        settings = settings.model_copy(update={key: getattr(before, key) for key in kept})
         if settings.chain != before.chain:
             self.engine.set_chain(specs_of(settings))
             self._change(chain=settings.chain)
-        if settings.model != before.model:
-            self.set_model(settings.model)
+        self._reload_models(settings)
         if self._supervisor is not None and any(getattr(before, key) != getattr(settings, key) for key in _DEVICE_KEYS):
             self._fade_out()
             try:
                 self.backend = self._supervisor.change(lambda: self._open_anew(settings))
             except FullbandError:
-                if settings.model != before.model:
-                    self.set_model(before.model)
+                self._reload_models(before)
                 raise
             finally:
                 self._set_engine()
@@ -283,6 +296,23 @@ class Session:
         if settings.cutoff_hz is not None:
             self.engine.set_cutoff_hz(settings.cutoff_hz)
         self._follow_settings()
+        return kept
+
+    def _reload_models(self, settings: LiveSettings) -> None:
+        """Both models of *settings*, or none of them."""
+        before = self.settings
+        if settings.model != before.model:
+            self.set_model(settings.model)
+        try:
+            fallback = _fallback(settings, find_model(settings.model))
+            if fallback != self.engine.settings.fallback_model:
+                self.engine.set_fallback(fallback)
+                self._change(fallback_model=settings.fallback_model)
+                self._follow_models()
+        except FullbandError:
+            if settings.model != before.model:
+                self.set_model(before.model)
+            raise
 
     @property
     def guard_changes(self) -> int:

@@ -149,7 +149,7 @@ def tilt(context: typer.Context, db: Annotated[float, typer.Argument(metavar="DB
 
 @ctl.command()
 def model(
-    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|PATH|none")], to: _To = None
+    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|PATH|none|next")], to: _To = None
 ) -> None:
     """Have another model take over. No click."""
     path = Path(name)
@@ -168,8 +168,8 @@ def guard(context: typer.Context, ms: Annotated[float, typer.Argument(metavar="M
 @ctl.command()
 def reload(context: typer.Context, to: _To = None) -> None:
     """Have the configuration read again."""
-    _tell(context, to, "reload")
-    typer.echo("configuration read again")
+    kept = _tell(context, to, "reload")["kept"]
+    typer.echo("configuration read again" + (f"; until the next start stay: {', '.join(kept)}" if kept else ""))
 
 
 @ctl.command()

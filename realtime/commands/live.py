@@ -96,10 +96,10 @@ def _reloaded(session: Session, load_settings: Callable[[], LiveSettings] | None
     if load_settings is None:
         return "SIGHUP: there is no configuration to reload"
     try:
-        session.reload(load_settings())
+        kept = session.reload(load_settings())
     except FullbandError as error:
         return f"the settings stay as they were: {error}"
-    return "configuration reloaded"
+    return "configuration reloaded" + (f"; until the next start stay as they were: {', '.join(kept)}" if kept else "")
 
 
 def _watch(
@@ -238,6 +238,7 @@ def live(
         typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends; found by itself."),
     ] = None,
     bypass: Annotated[bool | None, typer.Option("--bypass/--no-bypass", help="Only pass the voice through.")] = None,
+    cpu: Annotated[int | None, typer.Option(min=0, help="Keep the engine on this core alone.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after so long.")] = None,
     source: Annotated[Path | None, typer.Option(help="A recording as the microphone of the simulated device.")] = None,
     record: Annotated[Path | None, typer.Option(help="Keep what is heard.")] = None,
@@ -262,7 +263,7 @@ def live(
         "input": input, "output": output, "backend": backend, "model": model, "rate_hz": rate_hz,
         "block_frames": block_frames, "guard_ms": guard_ms, "cutoff_hz": cutoff_hz, "bypass": bypass,
         "high_level_db": high_level_db, "high_tilt_db": high_tilt_db,
-        "seconds": seconds, "source": source, "record": record, "plot": plot, "force": force, "name": name,
+        "cpu": cpu, "seconds": seconds, "source": source, "record": record, "plot": plot, "force": force, "name": name,
         "metrics_port": metrics_port,
     }  # fmt: skip
     given = {key: value for key, value in given.items() if value is not None}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from .. import __version__
 from ..errors import FullbandError
+from ..paths import next_model
 from . import protocol
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Commands:
                 session.set_high_tilt_db(request.db)
                 return {"high_tilt_db": session.settings.high_tilt_db}
             case protocol.Model():
-                session.set_model(request.name)
+                session.set_model(next_model(session.settings.model) if request.name == protocol.NEXT else request.name)
                 return {"model": session.settings.model, "latency_ms": round(session.latency.total_ms, 2)}
             case protocol.Guard():
                 session.set_guard_ms(request.ms)
@@ -81,5 +82,5 @@ class Commands:
     def _reload(self) -> dict[str, Any]:
         if self._load_settings is None:
             raise FullbandError("this host was not started from a configuration")
-        self._session.reload(self._load_settings())
-        return {"settings": self._session.settings.model_dump(mode="json")}
+        kept = self._session.reload(self._load_settings())
+        return {"settings": self._session.settings.model_dump(mode="json"), "kept": kept}

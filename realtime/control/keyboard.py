@@ -7,7 +7,7 @@ from ..wishes import GAIN_RANGE_DB
 from . import protocol
 
 #: What is drawn for people, in two parts; together they fit a line of 80 columns.
-HINTS = ("b bypass  m mute  +/- gain", "r reset  q quit")
+HINTS = ("b bypass  m mute  +/- gain", "n next model  r reset  q quit")
 
 #: Counters are shown from now on. The host has no request for it: only who looks at them starts anew.
 RESET = "r"
@@ -31,6 +31,8 @@ def request_for(key: str, settings: LiveSettings) -> protocol.AnyRequest | None:
             return _stepped(settings.gain_db, _STEP_DB)
         case "-" | "_":
             return _stepped(settings.gain_db, -_STEP_DB)
+        case "n":
+            return protocol.Model(name=protocol.NEXT)
         case "q":
             return protocol.Stop()
     return None

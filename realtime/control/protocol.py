@@ -23,6 +23,9 @@ from ..wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 #: Longest request, its newline included.
 MAX_LINE_BYTES = 4096
 
+#: In place of a model's name: the shipped one that follows the one in use.
+NEXT = "next"
+
 #: The last word of a switch.
 Switch = Literal["on", "off", "toggle"]
 
@@ -79,7 +82,7 @@ class Tilt(Request):
 
 
 class Model(Request):
-    """Another model: a shipped one, the path of a file, or 'none'."""
+    """Another model: a shipped one, the path of a file, 'none', or 'next' for the next shipped one."""
 
     command: Literal["model"] = "model"
     name: str = Field(min_length=1, max_length=3000)

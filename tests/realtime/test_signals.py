@@ -77,3 +77,40 @@ def test_devices_are_opened_anew_only_when_what_names_them_changed(doubling: Pat
         poll(lambda: not (session.poll() or session.lost), "the new device", 30.0)
         assert session.backend is not first
         assert session.backend.active
+
+
+def test_a_reload_takes_the_fallback_model_and_names_what_only_another_start_can_change(
+    doubling: Path, identity: Path
+) -> None:
+    given = {"model": str(doubling), "guard_ms": 20.0, "adaptive_guard": False, "backend": "simulated"}
+    with Session(LiveSettings.model_validate(given), SimulatedDevice(tone(60.0)[None], 48_000)) as session:
+        session.start()
+        assert session.reload(LiveSettings.model_validate(given | {"fallback_model": str(identity)})) == []
+        assert session.engine.settings.fallback_model == identity
+        assert session.settings.fallback_model == str(identity)
+        with pytest.raises(FullbandError, match="nobody"):
+            session.reload(LiveSettings.model_validate(given | {"fallback_model": "nobody", "model": "light"}))
+        assert (session.settings.model, session.settings.fallback_model) == (str(doubling), str(identity))
+        assert session.engine.settings.fallback_model == identity
+        changed = LiveSettings.model_validate(given | {"cpu": 0, "name": "other", "gain_db": 3.0})
+        assert sorted(session.reload(changed)) == ["cpu", "name"]
+        assert (session.settings.cpu, session.settings.name, session.settings.gain_db) == (None, None, 3.0)
+        assert session.engine.settings.fallback_model is None
+
+
+def test_a_hang_up_before_the_first_audio_is_kept_and_ends_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "live.toml"
+    config.write_text('model = "none"\nsimulated_rate_hz = 48000\n')
+    program = "import os, signal; import realtime.cli as cli; announce = cli._announce_compilation\n"
+    program += "def hang_up(): os.kill(os.getpid(), signal.SIGHUP); announce()\n"
+    program += "cli._announce_compilation = hang_up; cli.main()"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        [*command, "live", "--config", str(config), "--backend", "simulated", "--seconds", "1", "--plain"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=180.0,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "configuration reloaded" in done.stdout
