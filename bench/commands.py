@@ -123,6 +123,46 @@ def engine(
 
 
 @bench.command()
+def device(
+    capture: Annotated[
+        str | None, typer.Option("--input", help="Where the cable ends; by name, as for 'live'.")
+    ] = None,
+    playback: Annotated[str | None, typer.Option("--output", help="Where it begins, or a sink with a monitor.")] = None,
+    model: Annotated[str, typer.Option(help="A shipped model, an .onnx file or 'none'.")] = "default",
+    block_frames: Annotated[int | None, typer.Option("--block", min=16, max=4096, help="Asked of the devices.")] = None,
+    guard_ms: Annotated[float, typer.Option("--guard", min=0.0, help="Delay held against late hops, in ms.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="In bypass, and as long through the network.")] = 5.0,
+    cable_frames: Annotated[
+        int | None, typer.Option("--cable", min=16, max=24_000, help="A simulated cable of so many frames instead.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Two seconds of each.")] = False,
+    json_target: _Json = None,
+    html: _Html = None,
+) -> None:
+    """The delay through a real loop of devices: asked for, reported and measured, part by part.
+
+    It plays noise at -20 dBFS. Without devices it measures a cable on the simulated one.
+    """
+    from .device_commands import make_report
+
+    output = Output(json_target, html)
+    with output.progress() as progress:
+        document = make_report(
+            capture,
+            playback,
+            model,
+            block_frames,
+            guard_ms,
+            2.0 if quick else seconds,
+            cable_frames,
+            progress,
+        )
+    output.finish(document)
+    if not document.figures["agrees"]:
+        raise FullbandError("the measured delay is more than a block from the reported one")
+
+
+@bench.command()
 def compare(
     before: Annotated[Path, typer.Argument(help="A report that --json has written.")],
     after: Annotated[Path, typer.Argument(help="Another, by the same command.")],
