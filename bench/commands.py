@@ -162,6 +162,21 @@ def device(
         raise FullbandError("the measured delay is more than a block from the reported one")
 
 
+@bench.command(name="all")
+def everything(
+    quick: Annotated[bool, typer.Option("--quick", help="In two minutes instead of ten.")] = False,
+    json_target: _Json = None,
+    html: _Html = None,
+) -> None:
+    """The shipped models, the host under load beside the usual ways, and a cable, in one report."""
+    from .all_commands import measure_all
+
+    output = Output(json_target, html)
+    with output.progress() as progress:
+        report = measure_all(quick, _QUICK_SECONDS if quick else None, progress)
+    output.finish(report)
+
+
 @bench.command()
 def compare(
     before: Annotated[Path, typer.Argument(help="A report that --json has written.")],

@@ -20,7 +20,7 @@ from .paths import make_work
 from .report.samples import interpolated_median
 
 #: How often a run is looked at. A load that holds the interpreter makes it less often.
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.25
 
 #: Of a run whose time is short. Some hundred hops still.
 _LEAST_SECONDS = 0.4

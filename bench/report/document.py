@@ -157,6 +157,14 @@ def series_of(document: dict[str, Any]) -> dict[str, Series]:
     return {name: Series(**one) for name, one in document["series"].items()}
 
 
+def together(documents: Sequence[Document]) -> dict[str, Any]:
+    """One report of several: each keeps its own conditions, as they were measured one after the other."""
+    reports = [one.as_dict() for one in documents]
+    shared = {key: reports[0][key] for key in ("schema", "fullband", "revision", "created", "command", "machine")}
+    verdicts = [line for report in reports for line in report["verdicts"]]
+    return {**shared, "kind": "all", "verdicts": verdicts, "reports": reports}
+
+
 def parts_of(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The reports that *document* is made of: those of ``bench all``, or itself."""
     return list(document["reports"]) if document["kind"] == "all" else [document]

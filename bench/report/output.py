@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from realtime.errors import FullbandError
 from realtime.report import Report
 
-from .document import Document, Table, tables_of
+from .document import Document, Table, parts_of, tables_of
 
 #: Narrower terminals wrap; a file or a pipe has no width of its own.
 _LEAST_WIDTH = 120
@@ -38,17 +38,23 @@ class Output:
         """Show *document* and write it where it was asked for."""
         content = document.as_dict() if isinstance(document, Document) else document
         if self.report.json_target != "-":
-            for table in tables_of(content):
-                if table.title:
-                    self.report.console.print(table.title, style="bold")
-                self.report.console.print(_rich(table))
-                if table.note:
-                    self.report.say(table.note)
-            for line in content["verdicts"]:
-                self.report.console.print(line, style="bold", soft_wrap=True)
+            for part in parts_of(content):
+                self._show(part)
         self.report.finish(content)
         if self.html_target is not None:
             write_page(content, self.html_target)
+
+    def _show(self, part: dict[str, Any]) -> None:
+        notes = []
+        for table in tables_of(part):
+            if table.title:
+                self.report.console.print(table.title, style="bold")
+            self.report.console.print(_rich(table))
+            if table.note and table.note not in notes:
+                self.report.say(table.note)
+                notes.append(table.note)
+        for line in part["verdicts"]:
+            self.report.console.print(line, style="bold", soft_wrap=True)
 
 
 def write_page(content: dict[str, Any], target: str) -> None:

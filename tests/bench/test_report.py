@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.report import samples
+from bench.report.compare import compare
 from bench.report.document import (
     SCHEMA,
     Column,
@@ -22,6 +23,7 @@ from bench.report.document import (
     read,
     series_of,
     tables_of,
+    together,
 )
 from bench.report.output import Output
 from realtime.errors import FullbandError
@@ -131,3 +133,18 @@ def test_a_median_is_interpolated_within_its_bucket() -> None:
 def test_what_is_left_of_a_stretch_joins_the_last() -> None:
     assert samples.medians(np.array([1.0, 1, 1, 5, 5, 5, 5]), 3) == [1.0, 5.0]
     assert samples.medians(np.array([1.0]), 3) == [1.0]
+
+
+def test_several_reports_in_one_are_shown_compared_and_made_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = together([document("first"), document("second")])
+    path, page = tmp_path / "all.json", tmp_path / "all.html"
+    Output(str(path), str(page)).finish(both)
+    assert read(path) == json.loads(json.dumps(both))
+    assert page.read_text().count("<svg") == 6
+    shown = capsys.readouterr().out
+    assert "first holds" in shown
+    assert "second holds" in shown
+    same = compare(read(path), read(path)).figures["differences"]
+    assert {one["verdict"] for one in same} == {"too few rounds"}
