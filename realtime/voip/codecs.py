@@ -119,13 +119,13 @@ def _table(law: str) -> _Table:
     return _Table(g711.ENCODE[law], g711.DECODE[law])
 
 
-def _lazily(module: str, name: str, *given: Any) -> Callable[..., Any]:
+def _lazily(module: str, name: str) -> Callable[..., Any]:
     """Makes *name* of *module* when first called: PyAV and libopus are heavy, and G.711 needs neither."""
 
-    def make(*more: Any) -> Any:
+    def make(*given: Any) -> Any:
         from importlib import import_module
 
-        return getattr(import_module(module, __package__), name)(*given, *more)
+        return getattr(import_module(module, __package__), name)(*given)
 
     return make
 
@@ -133,7 +133,7 @@ def _lazily(module: str, name: str, *given: Any) -> Callable[..., Any]:
 PCMU = Codec("PCMU", 8_000, 8_000, 0, 4_000.0, lambda *_: _table("mu"), lambda: _table("mu"))
 PCMA = Codec("PCMA", 8_000, 8_000, 8, 4_000.0, lambda *_: _table("a"), lambda: _table("a"))
 #: Its clock runs at 8 kHz by a mistake of RFC 1890 that is kept for ever (RFC 3551 section 4.5.2).
-G722 = Codec("G722", 16_000, 8_000, 9, 8_000.0, lambda *_: _lazily(".g722", "Encoder")(), _lazily(".g722", "Decoder"))
+G722 = Codec("G722", 16_000, 8_000, 9, 8_000.0, _lazily(".g722", "Encoder"), _lazily(".g722", "Decoder"))
 OPUS = Codec(
     "opus",
     48_000,

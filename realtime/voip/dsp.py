@@ -1,9 +1,9 @@
 """Per-sample work of the legs, compiled: it holds no GIL and allocates nothing.
 
 Concealment is after the idea of ITU-T G.711 Appendix I: the last pitch periods are repeated, fading, the seam smoothed;
-without its delay, as an offset that dies away takes the place of its overlap. Time-scaling cuts out or puts in whole
-pitch periods by overlap-add (Verhelst and Roelands, "An overlap-add technique based on waveform similarity (WSOLA)",
-ICASSP 1993).
+without its delay, as the signal is predicted for as long as its overlap would last. Time-scaling cuts out or puts in
+whole pitch periods by overlap-add (Verhelst and Roelands, "An overlap-add technique based on waveform similarity
+(WSOLA)", ICASSP 1993).
 
 *x* is a signal with its past: what has been played, then, from *start* on, what is to be played.
 """
@@ -16,7 +16,8 @@ import numpy as np
 from numba import njit
 
 from ..native import COMPILE_NOGIL
-from ..native.memory import record_at
+from ..native.continuation import FADE_SAMPLES, HISTORY_SAMPLES, WORK_DOUBLES, predict
+from ..native.memory import floats_at, record_at
 from ..native.resampler import RESAMPLER, needed, push, resample
 
 #: Pitch of voices: 66 to 400 Hz.
@@ -30,14 +31,16 @@ FADE_TO_MS = 70.0
 #: Older periods that are repeated too, so that it buzzes less.
 _PERIODS = 3
 
-#: A repetition is joined by a crossfade of so long; within it the signal runs on mirrored about its last sample, with
-#: value and slope as they were, and the offset of that dies away over so long (as in ``native/playback.py``).
-_JOIN_MS, _OFFSET_MS = 2.5, 2.0 / 3.0
+#: Length of the crossfades into a repetition and within it; shorter ones can be heard.
+_JOIN_MS = 4.0
 
 CONCEALMENT = np.dtype(
     [(name, np.int64) for name in ("rate_hz", "length", "phase", "run", "seed")] + [("noise_rms", np.float64)],
     align=True,
 )
+
+#: Memory in float64 for the beginning of a concealment.
+WORK_SAMPLES = WORK_DOUBLES + (HISTORY_SAMPLES + FADE_SAMPLES) // 2
 
 #: Reflection coefficients of comfort noise that are used at most.
 NOISE_ORDER = 10
@@ -117,13 +120,16 @@ def _ease(t):  # type: ignore[no-untyped-def]
 
 
 def join_samples(rate_hz: int) -> int:
-    """Length of the array *mirrored* of the following two."""
-    return int(_JOIN_MS * rate_hz / 1000)
+    """Length of the array *predicted* of the following two."""
+    return min(int(_JOIN_MS * rate_hz / 1000), FADE_SAMPLES)
 
 
 @njit(**COMPILE_NOGIL)
-def begin_concealment(address, x, end, template, mirrored):  # type: ignore[no-untyped-def]
-    """Prepare to go on where x[:end] breaks off: *template* becomes what is repeated, *mirrored* what joins it."""
+def begin_concealment(address, x, end, template, predicted, work):  # type: ignore[no-untyped-def]
+    """Prepare to go on where x[:end] breaks off: *template* becomes what is repeated, *predicted* what joins it.
+
+    *work* [WORK_SAMPLES] float64 is memory to work in.
+    """
     c = record_at(address, CONCEALMENT)
     rate = c.rate_hz
     least = int(SHORTEST_PERIOD_MS * rate / 1000.0)
@@ -138,20 +144,25 @@ def begin_concealment(address, x, end, template, mirrored):  # type: ignore[no-u
     for i in range(length):
         template[i] = x[end - length + i]
     # The end of the template runs into what came before its beginning.
-    seam = min(max(period // 4, rate // 500), period - 1)
+    seam = min(int(_JOIN_MS * rate / 1000.0), period - 1)
     for i in range(seam):
         w = np.float32(_ease((i + 1.0) / seam))
         template[length - seam + i] += w * (x[end - length - seam + i] - template[length - seam + i])
     c.length = length
     c.phase = length - period
     c.run = 0
-    offset = _OFFSET_MS * rate / 1000.0
-    for i in range(mirrored.shape[0]):
-        mirrored[i] = 2.0 * x[end - 1] * _ease(1.0 - (i + 1.0) / offset) - x[end - 2 - i]
+    history = floats_at(work.ctypes.data + 8 * WORK_DOUBLES, (1, HISTORY_SAMPLES))
+    tail = floats_at(work.ctypes.data + 8 * WORK_DOUBLES + 4 * HISTORY_SAMPLES, (1, FADE_SAMPLES))
+    for i in range(HISTORY_SAMPLES):
+        history[0, i] = x[end - HISTORY_SAMPLES + i]
+    predict(history, 0, 0, tail, work.ctypes.data)
+    for i in range(predicted.shape[0]):
+        # It comes faded over another length.
+        predicted[i] = tail[0, i] / max(_ease(1.0 - i / FADE_SAMPLES), 1e-6)
 
 
 @njit(**COMPILE_NOGIL)
-def conceal(address, template, mirrored, noise, memory, gain, out, first, count):  # type: ignore[no-untyped-def]
+def conceal(address, template, predicted, noise, memory, gain, out, first, count):  # type: ignore[no-untyped-def]
     """Write the next *count* samples of the concealment to out[first:].
 
     It fades into noise of the record's level, coloured by the all-pole filter *noise* [NOISE_ORDER] with its *memory*
@@ -160,7 +171,7 @@ def conceal(address, template, mirrored, noise, memory, gain, out, first, count)
     c = record_at(address, CONCEALMENT)
     fade_from = FADE_FROM_MS * c.rate_hz / 1000.0
     fade = (FADE_TO_MS - FADE_FROM_MS) * c.rate_hz / 1000.0
-    join = mirrored.shape[0]
+    join = predicted.shape[0]
     for i in range(count):
         level = 1.0 - _ease((c.run - fade_from) / fade)
         y = 0.0
@@ -170,7 +181,7 @@ def conceal(address, template, mirrored, noise, memory, gain, out, first, count)
             if c.phase >= c.length:
                 c.phase = 0
         if c.run < join:
-            y += (1.0 - _ease((c.run + 1.0) / join)) * (mirrored[c.run] - y)
+            y += _ease(1.0 - c.run / join) * (predicted[c.run] - y)
         if c.noise_rms > 0.0:
             n = gain * _random(c)
             for k in range(noise.shape[0]):

@@ -12,13 +12,15 @@ _RATE_HZ = 16_000
 
 
 class Encoder:
-    """Two samples a byte."""
+    """Two samples a byte, in packets of *packet_ms*: FFmpeg would gather 20 ms."""
 
-    def __init__(self) -> None:
+    def __init__(self, packet_ms: int = 20, dtx: bool = False) -> None:
+        del dtx  # the sender's own affair
         self._context = av.CodecContext.create("g722", "w")
         self._context.format = "s16"
         self._context.layout = "mono"
         self._context.sample_rate = _RATE_HZ
+        self._context.options = {"frame_size": str(_RATE_HZ * packet_ms // 1000)}
 
     def encode(self, samples: NDArray[np.float32]) -> bytes:
         frame = av.AudioFrame.from_ndarray(to_int16(samples)[None], format="s16", layout="mono")

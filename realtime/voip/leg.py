@@ -182,10 +182,10 @@ class Leg:
             if self._sender is not None and takes:
                 self._sender.press(events.KEYS.index(key), duration_ms)
 
-    def pull(self) -> Frame:
-        """What the other side says: a frame [480], concealed where it is missing."""
+    def pull(self, now_ns: int | None = None) -> Frame:
+        """What the other side says: a frame [480], concealed where it is missing. *now_ns* is for other clocks."""
         with self._lock:
-            now_ns = time.monotonic_ns()
+            now_ns = time.monotonic_ns() if now_ns is None else now_ns
             self._service(now_ns)
             receiver, media = self._receiver, self._media
             if receiver is None or media is None or self._closed:
@@ -274,7 +274,7 @@ class Leg:
             return
         self._serviced_ns = now_ns
         for datagram, address, arrival_ns in self._sockets.receive(now_ns):
-            self._take(datagram, address, arrival_ns)
+            self.take(datagram, address, arrival_ns)
         if self._key is not None and now_ns - self._key.seen_ns > _KEY_TIMEOUT_NS:
             self._end_key()
         if self._media is None:
@@ -287,7 +287,8 @@ class Leg:
             on_silent = self.on_silent
             self._told.append(lambda: on_silent(silent_s))
 
-    def _take(self, datagram: bytes, address: Address, arrival_ns: int) -> None:
+    def take(self, datagram: bytes, address: Address, arrival_ns: int) -> None:
+        """A datagram that came from *address*; the sockets' own are taken by themselves. Never raises."""
         is_report = looks_like_rtcp(datagram)
         if not self._is_from_peer(address, is_report):
             self._refused += 1

@@ -29,6 +29,7 @@ from .dsp import (
     LONGEST_PERIOD_MS,
     NOISE_ORDER,
     SHORTEST_PERIOD_MS,
+    WORK_SAMPLES,
     begin_concealment,
     blend,
     conceal,
@@ -66,17 +67,19 @@ _SILENT_POWER = 1e-6
 #: Crossfade from concealment to what follows.
 _MERGE_MS = 5.0
 
-#: A transit that differs from the base by more than this, or a sequence number that jumps so far, is another stream, or
-#: no packet of this one: the next packet tells (RFC 3550 appendix A.1).
-_STRANGE_MS = 2_000.0
+#: A packet that comes so much later, or earlier, than the fastest, whose sequence number jumps so far, or further than
+#: its timestamp allows, is another stream's, or none's: the next packet tells (after RFC 3550 appendix A.1). Early ones
+#: are the more harmful: all others look late beside them.
+_STRANGE_LATE_MS, _STRANGE_EARLY_MS = 2_000.0, 60.0
 _MOST_DROPOUT, _MOST_MISORDER = 3_000, 100
+_SURE_DROPOUT, _SHORTEST_PACKET_MS = 10, 2.5
 
 #: A packet holds so much audio at most, and so many wait at most.
 _MOST_PACKET_MS = 120
 _MOST_WAITING = 64
 
-#: How hard the resampler steers: 1 ms off is 60 ppm at once and 2 ppm more each second; up to 600 ppm.
-_PROPORTIONAL_PPM, _INTEGRAL_PPM, _MOST_PPM = 60.0, 0.02, 600.0
+#: How hard the resampler steers: 1 ms off is 100 ppm at once and 5 ppm more each second; up to 600 ppm.
+_PROPORTIONAL_PPM, _INTEGRAL_PPM, _MOST_PPM = 100.0, 0.05, 600.0
 _SMOOTHING = 0.02
 
 #: Without a packet for so long nobody is speaking; it is no longer concealment.
@@ -162,7 +165,8 @@ class Receiver:
         self._resting = True  # nothing is being said: before the first packet, between spurts
         self._run = 0  # samples concealed in a row
         self._template = np.zeros(self._start, np.float32)
-        self._mirrored = np.zeros(join_samples(rate), np.float32)
+        self._predicted = np.zeros(join_samples(rate), np.float32)
+        self._work = np.zeros(WORK_SAMPLES)
         self._concealment = aligned_zeros(1, CONCEALMENT)
         self._concealment["rate_hz"] = rate
         self._concealment["seed"] = 1
@@ -259,7 +263,12 @@ class Receiver:
         step = unwrap(packet.sequence, self._newest, SEQUENCE_RANGE) - self._newest
         if not -_MOST_MISORDER < step < _MOST_DROPOUT:
             return True
-        return abs(self._transit_of(packet, arrival_ns) - self.target.base_ms) > _STRANGE_MS
+        if step > _SURE_DROPOUT:
+            passed_ms = (self._media_time(packet) - self._clock) / self._per_ms
+            if passed_ms < step * _SHORTEST_PACKET_MS:
+                return True
+        later_ms = self._transit_of(packet, arrival_ns) - self.target.base_ms
+        return not -_STRANGE_EARLY_MS < later_ms < _STRANGE_LATE_MS
 
     def _media_time(self, packet: Packet) -> int:
         return (
@@ -462,7 +471,12 @@ class Receiver:
     def _append(self, samples: Samples) -> None:
         count = len(samples)
         if self._run:
-            merge = min(count, int(_MERGE_MS * self._per_ms))
+            merge = int(_MERGE_MS * self._per_ms)
+            if count < merge:
+                # The rest of a packet that came while it was being made up: too short to change over to.
+                self._make_up(count)
+                self._count_concealed(count)
+                return
             self._conceal(merge)
             samples = samples.copy()
             blend(self._x, self._end, samples, merge)
@@ -472,7 +486,9 @@ class Receiver:
 
     def _begin_making_up(self) -> None:
         """The noise beneath is what the other side told of, or what was heard in pauses."""
-        begin_concealment(self._concealment.ctypes.data, self._x, self._end, self._template, self._mirrored)
+        begin_concealment(
+            self._concealment.ctypes.data, self._x, self._end, self._template, self._predicted, self._work
+        )
         if self._noise_rms is None:
             self._concealment["noise_rms"] = self._floor.power**0.5 if self.counts.samples else 0.0
         else:
@@ -490,7 +506,7 @@ class Receiver:
         conceal(
             self._concealment.ctypes.data,
             self._template,
-            self._mirrored,
+            self._predicted,
             noise.filter,
             memory,
             noise.gain,

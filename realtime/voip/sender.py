@@ -160,7 +160,7 @@ class Sender:
         if not self.media.dtx or noise_type is None or self.media.codec.clock_hz != 8_000:
             return False
         level = power(samples, 0, len(samples))
-        self._floor.add(level)
+        self._floor.add(level, self.media.ptime_ms // FRAME_MS)
         if level > _PAUSE_BELOW * self._floor.power:
             self._marker = self._marker or self._quiet_ms >= _PAUSE_AFTER_MS
             self._quiet_ms = self._told_ms = 0
