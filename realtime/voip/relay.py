@@ -157,7 +157,7 @@ class Relay:
         self._file_in: FileSource | None = None
         self._file_out: FileSink | None = None
         self._speaker: SpeakerSink | None = None
-        self._silent_s = 0.0
+        self._fell_silent = False
         try:
             source = self._open_source()
             sink = self._open_sink()
@@ -229,7 +229,9 @@ class Relay:
         return leg
 
     def _note_silence(self, seconds: float) -> None:
-        self._silent_s = seconds
+        """Silence before the first packet is patience."""
+        del seconds
+        self._fell_silent = self.leg_in is not None and self.leg_in.statistics().packets_received > 0
 
     def _pass_key(self, key: str, duration_ms: int) -> None:
         if self.leg_out is not None:
@@ -262,8 +264,7 @@ class Relay:
         """Whether nothing more is to come: the recording is over, or the line was silent for as long as was asked."""
         if self._file_in is not None:
             return self._file_in.ended
-        heard = self.leg_in is not None and self.leg_in.statistics().packets_received > 0
-        return self.settings.until_silent_s is not None and self._silent_s > 0.0 and heard
+        return self.settings.until_silent_s is not None and self._fell_silent
 
     def figures(self) -> dict[str, Any]:
         """For reports."""

@@ -1,0 +1,194 @@
+"""Many calls in one batch: each gets its own voice back, and none is harmed by another. The clock is turned by hand."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.material import at_48_khz, telephone_voice
+from realtime.errors import FullbandError
+from realtime.voip.exchange import Exchange
+from realtime.voip.frames import Frame, Sink, Source, Tee, silence
+
+Samples = NDArray[np.float32]
+
+
+class Voice:
+    """A source of *samples*."""
+
+    def __init__(self, samples: Samples, bandwidth_hz: float = 4_000.0) -> None:
+        self.samples, self.bandwidth_hz, self.frames = samples, bandwidth_hz, 0
+
+    def pull(self) -> Frame:
+        frame = silence()
+        piece = self.samples[self.frames * 480 : (self.frames + 1) * 480]
+        frame[: len(piece)] = piece
+        self.frames += 1
+        return frame
+
+
+class Kept:
+    """A sink that keeps all."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    def push(self, frame: Frame) -> None:
+        self.frames.append(frame.copy())
+
+    @property
+    def samples(self) -> Samples:
+        return np.concatenate(self.frames)
+
+
+def _tick(exchange: Exchange, count: int) -> None:
+    for _ in range(count):
+        exchange.tick(time.monotonic_ns() + 10**9)
+
+
+def _above_hz(samples: Samples, hz: float) -> float:
+    power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
+    return float(power[np.fft.rfftfreq(len(samples), 1 / 48_000) > hz].sum() / power.sum())
+
+
+@pytest.fixture(scope="module")
+def voice() -> Samples:
+    return at_48_khz(telephone_voice(3.0))[0]
+
+
+def test_sources_and_sinks_are_what_they_say() -> None:
+    assert isinstance(Voice(np.zeros(1, np.float32)), Source)
+    assert isinstance(Kept(), Sink)
+    assert isinstance(Tee(), Sink)
+
+
+def test_each_call_gets_its_own_voice_back_with_a_high_band_on_top(voice: Samples) -> None:
+    gains = (1.0, 0.5, 0.25)
+    kept = [Kept() for _ in gains]
+    exchange = Exchange(max_streams=4)
+    try:
+        for gain, sink in zip(gains, kept, strict=True):
+            exchange.connect(Voice(np.float32(gain) * voice), sink)
+        assert exchange.statistics().lanes == 4  # a second batch was made for the third
+        _tick(exchange, 250)
+        delay = round(exchange.delay_ms * 48)
+    finally:
+        exchange.close()
+    for gain, sink in zip(gains, kept, strict=True):
+        heard = sink.samples[delay + 4_800 :]
+        said = gain * voice[4_800 : 4_800 + len(heard)]
+        assert np.corrcoef(heard, said)[0, 1] > 0.95
+        assert _above_hz(heard, 5_500.0) > 1e-4 > 10 * _above_hz(said, 5_500.0)
+
+
+def test_without_the_network_a_voice_passes_unchanged_and_at_once(voice: Samples) -> None:
+    exchange, kept = Exchange("none"), Kept()
+    exchange.connect(Voice(voice), kept)
+    _tick(exchange, 10)
+    np.testing.assert_array_equal(kept.samples, voice[:4_800])
+
+
+def test_bypass_takes_the_high_band_away_and_gives_it_back(voice: Samples) -> None:
+    exchange, kept = Exchange(max_streams=1), Kept()
+    try:
+        stream = exchange.connect(Voice(np.tile(voice, 2)), kept, bypass=True)
+        _tick(exchange, 200)
+        stream.set_bypass(False)
+        _tick(exchange, 200)
+    finally:
+        exchange.close()
+    assert _above_hz(kept.samples[9_600:96_000], 5_500.0) < 1e-6
+    assert _above_hz(kept.samples[100_800:], 5_500.0) > 1e-5
+
+
+def test_whoever_has_a_lane_next_hears_nothing_of_the_one_before(voice: Samples) -> None:
+    exchange, after = Exchange(max_streams=1, lanes=1), Kept()
+    try:
+        stream = exchange.connect(Voice(voice), Kept())
+        _tick(exchange, 50)
+        stream.close()
+        with pytest.raises(StopIteration):  # a batch is not used again at once: another would be made
+            next(batch for batch in exchange._batches if batch.free)
+        _tick(exchange, 40)
+        exchange.connect(Voice(np.zeros(480, np.float32)), after)
+        _tick(exchange, 20)
+        assert len(exchange._batches) == 1
+    finally:
+        exchange.close()
+    assert np.abs(after.samples).max() < 1e-6
+
+
+def test_a_source_that_fails_ends_its_own_call_alone(voice: Samples) -> None:
+    class Failing(Voice):
+        def pull(self) -> Frame:
+            if self.frames == 5:
+                raise RuntimeError("broken")
+            return super().pull()
+
+    exchange, kept = Exchange("none"), Kept()
+    broken = exchange.connect(Failing(voice), Kept())
+    exchange.connect(Voice(voice), kept)
+    _tick(exchange, 20)
+    assert broken.closed
+    assert isinstance(broken.fault, RuntimeError)
+    assert len(kept.frames) == 20
+    assert exchange.calls == 1
+
+
+def test_where_the_network_is_not_done_the_low_band_goes_out_on_time(voice: Samples) -> None:
+    exchange, kept = Exchange(max_streams=1), Kept()
+    try:
+        exchange.connect(Voice(voice), kept)
+        exchange._batches[0].engine.stop()  # the network never comes
+        for _ in range(100):
+            exchange.tick(time.monotonic_ns())
+        delay = round(exchange.delay_ms * 48)
+        assert exchange.statistics().dull_ticks == 100
+    finally:
+        exchange.close()
+    heard = kept.samples[delay:]
+    np.testing.assert_allclose(heard, voice[: len(heard)], atol=1e-3)
+
+
+def test_too_many_streams_are_refused_and_those_without_the_network_are_not(voice: Samples) -> None:
+    exchange = Exchange(max_streams=1)
+    try:
+        exchange.connect(Voice(voice), Kept())
+        with pytest.raises(FullbandError, match="all 1 streams are taken"):
+            exchange.connect(Voice(voice), Kept())
+        exchange.connect(Voice(voice), Kept(), enhance=False)
+    finally:
+        exchange.close()
+
+
+def test_the_band_of_a_wide_codec_is_found_by_listening(voice: Samples) -> None:
+    """Opus may carry a telephone's voice; nothing is added until that is known."""
+    exchange, kept = Exchange(max_streams=1), Kept()
+    try:
+        stream = exchange.connect(Voice(voice, 24_000.0), kept)
+        assert stream.cutoff_hz == 24_000.0
+        _tick(exchange, 300)
+        assert 3_000.0 < stream.cutoff_hz < 5_000.0
+    finally:
+        exchange.close()
+
+
+def test_the_clock_keeps_time(voice: Samples) -> None:
+    kept = Kept()
+    with Exchange("none") as exchange:
+        exchange.connect(Voice(voice), kept)
+        began = time.monotonic()
+        time.sleep(0.5)
+        passed_s = time.monotonic() - began
+    statistics = exchange.statistics()
+    frames = statistics.ticks + statistics.skipped_ticks
+    assert abs(frames - 100 * passed_s) < 30  # whatever the machine does, none is lost without being counted
+
+
+def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(FullbandError, match="no model file"):
+        Exchange(str(tmp_path / "missing.onnx"))
