@@ -283,3 +283,15 @@ def bandwidth(
         report.console.print(table)
         report.say("seconds are those of speech; right: within 7 % after a second of it, or full where it is full")
     report.finish({"machine": machine(), "rows": [asdict(row) for row in rows]})
+
+
+@bench.command()
+def plugins(
+    only: Annotated[str, typer.Option("--only", help="Only plugins whose name has this in it.")] = "",
+    sweep: Annotated[bool, typer.Option("--sweep", help="Move those of LADSPA plugins, too: an hour.")] = False,
+    json_target: _Json = None,
+) -> None:
+    """Move the parameters of every stage while a voice is heard, and look for clicks; run every LADSPA plugin."""
+    from .plugin_commands import plugins_run
+
+    plugins_run(Report(json_target), only, sweep)

@@ -1,7 +1,8 @@
 """LADSPA plugins as a stage: their ``run`` is called on the engine thread, through its pointer.
 
-Control ports that can be moved are moved along ramps, the block being cut into pieces of a few frames meanwhile.
-Those that only jump (switches, whole numbers) are changed while the stage is out of earshot, which it asks for.
+A control port that is moved a little is moved along a ramp of 40 ms, the plugin being run frame by frame meanwhile:
+every coarser or quicker step was heard as a click of some plugin. Switches, whole numbers and moves over a tenth of the
+range, at which some plugins click whatever is done, are made while the stage is out of earshot, which it asks for.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import numpy as np
 from numba import carray, cfunc, njit
 
 from .. import COMPILE
-from ..memory import as_pointer, call_ladspa_run, floats_at, ints_at, record_at
-from ..ramp import RAMP, next_gain
+from ..memory import as_pointer, call_ladspa_run, doubles_at, floats_at, ints_at, record_at
+from ..ramp import RAMP, smooth_step
 from ..stage import HEAD_FIELDS, QUIET, STEP
 
 LADSPA = np.dtype(
@@ -31,15 +32,28 @@ LADSPA = np.dtype(
         ("control_count", np.int64),
         ("controls", np.int64),  # float32 [control_count]: connected to the ports of all instances
         ("ramps", np.int64),  # of type RAMP [control_count]
-        ("jumps", np.int64),  # [control_count]: 1 where a control only jumps
+        ("leaps", np.int64),  # float64 [control_count]: a move by more is made out of earshot
         ("settle_samples", np.int64),  # that a plugin is out of earshot after a jump
         ("settle_left", np.int64),
     ],
     align=True,
 )
 
-#: While controls move, they do so once in so many frames: a step of gain is then one in six hundred of the way.
-_MOVING_FRAMES = 4
+_MOVE_SAMPLES = 1_920
+
+
+@njit(**COMPILE)
+def _next_value(ramp):  # type: ignore[no-untyped-def]
+    """The next value of a control on its way; as :func:`..ramp.next_gain`, only slower."""
+    if ramp.left == 0:
+        if ramp.wanted == ramp.value:
+            return ramp.value
+        ramp.origin = ramp.value
+        ramp.goal = ramp.wanted
+        ramp.left = _MOVE_SAMPLES
+    ramp.left -= 1
+    ramp.value = ramp.goal + (ramp.origin - ramp.goal) * smooth_step(ramp.left / _MOVE_SAMPLES)
+    return ramp.value
 
 
 @njit(**COMPILE)
@@ -47,20 +61,20 @@ def _move_controls(plugin, unheard):  # type: ignore[no-untyped-def]
     """Bring controls on their way; gives 1 where some are under way, and 2 where some wait to jump."""
     controls = floats_at(plugin.controls, plugin.control_count)
     ramps = carray(as_pointer(plugin.ramps), plugin.control_count, RAMP)
-    jumps = ints_at(plugin.jumps, plugin.control_count)
+    leaps = doubles_at(plugin.leaps, plugin.control_count)
     found = 0
     for k in range(plugin.control_count):
-        if jumps[k] == 0:
-            controls[k] = np.float32(next_gain(ramps[k]))
-            if ramps[k].left > 0:
-                found |= 1
-        elif ramps[k].value != ramps[k].wanted:
-            if unheard:
-                ramps[k].value = ramps[k].wanted
-                controls[k] = np.float32(ramps[k].value)
-                plugin.settle_left = plugin.settle_samples
-            else:
-                found |= 2
+        ramp = ramps[k]
+        if unheard and ramp.value != ramp.wanted:
+            ramp.value = ramp.wanted
+            ramp.left = 0
+            controls[k] = np.float32(ramp.value)
+            plugin.settle_left = plugin.settle_samples
+        elif ramp.left == 0 and abs(ramp.wanted - ramp.value) > leaps[k]:
+            found |= 2
+        elif ramp.left > 0 or ramp.wanted != ramp.value:
+            controls[k] = np.float32(_next_value(ramp))
+            found |= 1
     return found
 
 
@@ -84,7 +98,7 @@ def ladspa_step(state, source, target, frames):  # type: ignore[no-untyped-def]
     while first < frames:
         found = _move_controls(plugin, plugin.unheard != 0)
         waiting |= found & 2
-        count = min(frames - first, _MOVING_FRAMES if found & 1 else plugin.capacity)
+        count = min(frames - first, 1 if found & 1 else plugin.capacity)
         for lane in range(lanes):
             for i in range(count):
                 y[lane, first + i] = 0.0

@@ -24,6 +24,9 @@ _CAPACITY = 960
 #: What a plugin is out of earshot for after a switch was thrown, beside its own latency.
 _SETTLE_MS = 20.0
 
+#: A move by more than this part of the range is made out of earshot; a hand on a slider moves by less at a time.
+_LEAP = 0.1
+
 #: A plugin that says so is out of its mind.
 _LONGEST_LATENCY_SAMPLES = RATE_HZ
 
@@ -91,6 +94,14 @@ def wiring(inputs: int, outputs: int, lanes: int) -> tuple[list[list[int]], list
     return fed, given
 
 
+def _leap(parameter: Parameter) -> float:
+    """By how much a parameter may be moved within earshot."""
+    if parameter.kind != "float":
+        return 0.0
+    span = parameter.high - parameter.low
+    return _LEAP * (span if math.isfinite(span) else max(abs(parameter.default), 1.0))
+
+
 class LadspaStage(Stage):
     """The plugin of *facts*, which the probe has found to be sound. See :mod:`realtime.native.stages.ladspa`.
 
@@ -132,8 +143,8 @@ class LadspaStage(Stage):
         self._sources = self._new((count, len(ins), _CAPACITY), np.float32)
         self._targets = self._new((count, len(outs), _CAPACITY), np.float32)
         self._ramps = self._new(controls, RAMP)
-        jumps = self._new(controls, np.int64)
-        jumps[: len(self.parameters)] = [parameter.kind != "float" for parameter in self.parameters]
+        leaps = self._new(controls, np.float64)
+        leaps[: len(self.parameters)] = [_leap(parameter) for parameter in self.parameters]
         shares = self._new(self.lanes, np.float32)
         shares[:] = 1.0 / np.bincount(np.ravel(given), minlength=self.lanes)
         tables = {"input_lanes": fed, "output_lanes": given}
@@ -160,7 +171,7 @@ class LadspaStage(Stage):
         record["run"] = ctypes.cast(descriptor.run, ctypes.c_void_p).value or 0
         record["instances"], record["inputs"], record["outputs"] = count, len(ins), len(outs)
         record["capacity"], record["control_count"] = _CAPACITY, len(self._numbers)
-        record["handles"], record["jumps"], record["shares"] = (m.ctypes.data for m in (handles, jumps, shares))
+        record["handles"], record["leaps"], record["shares"] = (m.ctypes.data for m in (handles, leaps, shares))
         record["sources"], record["targets"] = self._sources.ctypes.data, self._targets.ctypes.data
         record["controls"], record["ramps"] = self._controls.ctypes.data, self._ramps.ctypes.data
 
