@@ -27,6 +27,7 @@ from .messages import (
     can_answer,
     is_sound_response,
     problem,
+    refusal_of,
     response_to,
     tag_of,
 )
@@ -69,7 +70,9 @@ class Agent:
         self.board = board
         self._gate = Gate(settings.messages_per_second, settings.calls_per_second)
         self._transport = Transport(self._receive, self._unreachable, self._gate, self.counters)
-        self.transactions = Transactions(self._transport, self._asked, self._acknowledged, timers)
+        self.transactions = Transactions(
+            self._transport, self._asked, self._acknowledged, self._answered_at_once, timers
+        )
         self._addresses: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._credentials: SipDigestAuth | None = settings.account.credentials() if settings.account else None
@@ -201,46 +204,42 @@ class Agent:
             # Whatever it was, it ends with this message.
             self.counters.faults += 1
 
+    def _answered_at_once(self, request: SipRequest) -> SipResponse | None:
+        """The answer to what is malformed, is of no call, or only asks what an INVITE would be answered (§11.2)."""
+        if (wrong := problem(request)) is not None:
+            self.counters.refused += 1
+            return refusal_of(request, wrong)
+        if self._party(request) is not None or (request.method == "INVITE" and not tag_of(request, "to")):
+            return None
+        if request.method == "CANCEL" and self.transactions.cancelled_by(request) is not None:
+            return None
+        if request.method == "OPTIONS" and not tag_of(request, "to"):
+            busy = self._lack_of_room()
+            return self.capabilities(request) if busy is None else refusal_of(request, busy)
+        return refusal_of(request, Refusal(481))
+
     def _asked(self, transaction: ServerTransaction) -> None:
-        request = transaction.request
         try:
-            if (wrong := problem(request)) is not None:
-                self.counters.refused += 1
-                refuse(transaction, wrong)
-            elif request.method == "CANCEL":
+            if transaction.request.method == "CANCEL":
                 self._take_cancel(transaction)
-            elif tag := tag_of(request, "to"):
-                self._take_within(transaction, tag)
-            elif request.method == "INVITE":
-                self._take_invite(transaction)
-            elif request.method == "OPTIONS":
-                self._take_options(transaction)
+            elif (party := self._party(transaction.request)) is not None:
+                party.take(transaction)
             else:
-                raise Refused(481)
+                self._take_invite(transaction)
         except Refused as refused:
             refuse(transaction, refused.refusal)
         except Exception:
             self.counters.faults += 1
             refuse(transaction, Refusal(500))
 
-    def _take_within(self, transaction: ServerTransaction, tag: str) -> None:
-        party = self.parties.get((transaction.request.call_id or "", tag))
-        if party is None:
-            raise Refused(481)
-        party.take(transaction)
+    def _party(self, request: SipRequest) -> Party | None:
+        return self.parties.get((request.call_id or "", tag_of(request, "to")))
 
     def _take_cancel(self, transaction: ServerTransaction) -> None:
-        invite = self.transactions.cancelled_by(transaction.request)
-        if invite is None:
-            raise Refused(481)
         transaction.respond(response_to(transaction.request, 200))
-        if not invite.is_answered:
+        invite = self.transactions.cancelled_by(transaction.request)
+        if invite is not None and not invite.is_answered:
             invite.cancelled()
-
-    def _take_options(self, transaction: ServerTransaction) -> None:
-        """§11.2: what an INVITE would be answered."""
-        self._check_room()
-        transaction.respond(self.capabilities(transaction.request))
 
     def capabilities(self, request: SipRequest) -> SipResponse:
         """The answer to OPTIONS."""
@@ -249,11 +248,12 @@ class Agent:
             response.headers.set_single(name, value)
         return response
 
-    def _check_room(self) -> None:
+    def _lack_of_room(self) -> Refusal | None:
+        """Why no call is taken now."""
+        later = {"Retry-After": str(_RETRY_AFTER_S)}
         if self.draining:
-            raise Refused(503, Retry_After=str(_RETRY_AFTER_S))
-        if self.service.calls >= self.settings.max_calls:
-            raise Refused(486, Retry_After=str(_RETRY_AFTER_S))
+            return Refusal(503, headers=later)
+        return Refusal(486, headers=later) if self.service.calls >= self.settings.max_calls else None
 
     def _take_invite(self, transaction: ServerTransaction) -> None:
         request, source = transaction.request, transaction.source
@@ -267,7 +267,9 @@ class Agent:
             raise Refused(482)
         if request.headers.get_first("max-forwards") == "0":
             raise Refused(483)
-        self._check_room()
+        if (busy := self._lack_of_room()) is not None:
+            refuse(transaction, busy)
+            return
         self.service.check(request)
         codecs = self.settings.codecs_in()
         offer = Offer(transaction, codecs, self.settings.session_seconds)
@@ -286,8 +288,7 @@ class Agent:
         )
 
     def _acknowledged(self, request: SipRequest) -> None:
-        party = self.parties.get((request.call_id or "", tag_of(request, "to")))
-        if party is not None:
+        if (party := self._party(request)) is not None:
             party.take_ack(request)
 
     def _unreachable(self, peer: Peer) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from dataclasses import dataclass, field
 
 from aiosipua.headers import parse_address, parse_cseq, parse_uri, parse_via, stringify_address
 from aiosipua.message import SipRequest, SipResponse
-from aiosipua.utils import generate_tag
 
 from ... import __version__
 from .transport import VERSION_HEADER
@@ -22,6 +23,7 @@ _KNOWN = frozenset({"REGISTER", "PRACK", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFE
 
 #: RFC 3261 §8.1.1.5: less than 2^31.
 _SEQUENCE_LIMIT = 2**31
+_TAG_KEY = secrets.token_bytes(16)
 _SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type")
 
 REASONS = {
@@ -113,7 +115,13 @@ def refusal_of(request: SipRequest, refusal: Refusal, tag: str | None = None) ->
 def _tag(response: SipResponse, tag: str | None) -> None:
     value = response.headers.get_first("To")
     if value is not None and parse_address(value).tag is None:
-        response.headers.set_single("To", f"{value};tag={tag or generate_tag()}")
+        response.headers.set_single("To", f"{value};tag={tag or _tag_for(response)}")
+
+
+def _tag_for(response: SipResponse) -> str:
+    """The same whenever the same request is answered: nothing is kept of it (§8.2.7)."""
+    words = "".join(response.headers.get("via")[:1] + response.headers.get("call-id"))
+    return hashlib.blake2s(words.encode(), key=_TAG_KEY, digest_size=8).hexdigest()
 
 
 def set_body(message: SipRequest | SipResponse, text: str, kind: str = SDP_TYPE) -> None:

@@ -243,19 +243,25 @@ class ServerTransaction(_Transaction):
 
 
 class Transactions:
-    """All transactions of one user agent. *asked* gets new requests, *acknowledged* the ACK of a 2xx."""
+    """All transactions of one user agent. *asked* gets new requests, *acknowledged* the ACK of a 2xx.
+
+    *answered_at_once* may give a response to a new request for which nothing has to be remembered (§8.2.7), so that
+    strangers cannot fill the memory.
+    """
 
     def __init__(
         self,
         transport: Transport,
         asked: Callable[[ServerTransaction], None],
         acknowledged: Callable[[SipRequest], None],
+        answered_at_once: Callable[[SipRequest], SipResponse | None],
         timers: Timers | None = None,
     ) -> None:
         self.transport = transport
         self.timers = timers or Timers()
         self._asked = asked
         self._acknowledged = acknowledged
+        self._answered_at_once = answered_at_once
         self._clients: dict[tuple[str, ...], ClientTransaction] = {}
         self._servers: dict[tuple[str, ...], ServerTransaction] = {}
 
@@ -281,6 +287,8 @@ class Transactions:
                 self._acknowledged(request)
         elif known is not None:
             known.again()
+        elif (response := self._answered_at_once(request)) is not None:
+            self.transport.send(response, reply_peer(request, peer))
         elif len(self._servers) >= _SERVER_LIMIT:
             self.transport.counters.throttled += 1
         else:
