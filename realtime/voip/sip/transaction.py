@@ -333,7 +333,7 @@ def _server_key(request: SipRequest, method: str) -> tuple[str, ...]:
     sent_by = f"{via.host}:{via.port or 5060}".lower()
     if branch.startswith(_COOKIE):
         return (branch, sent_by, method)
-    number = str(parse_cseq(request.headers.get("cseq")[0]).seq)
+    number = (request.headers.get_first("cseq") or "").partition(" ")[0]
     names = [request.headers.get_first(name) or "" for name in ("call-id", "from")]
     return (branch, sent_by, method, number, *names)
 

@@ -24,6 +24,9 @@ logging.getLogger("aiosipua").propagate = False
 _HEADER_BYTES = 16_384
 _BODY_BYTES = 65_536
 
+#: A burst waits here while the interpreter is busy; the kernel may give less.
+_RECEIVE_BUFFER_BYTES = 1 << 20
+
 _CONNECTIONS = 256
 _IDLE_SECONDS = 900.0
 _KEEP_ALIVE = b"\r\n\r\n"
@@ -83,6 +86,9 @@ class Transport:
                     lambda: _Datagrams(self._take), local_addr=(host, port)
                 )
                 name = self._datagrams.get_extra_info("sockname")
+                self._datagrams.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES
+                )
             else:
                 self._server = await loop.create_server(lambda: _Stream(self), host, port)
                 name = self._server.sockets[0].getsockname()
