@@ -78,6 +78,7 @@ def default_index(kind: Literal["input", "output"]) -> int | None:
 def find(name: str | None, kind: Literal["input", "output"]) -> Device:
     """The device of *kind* that *name* means; None means the default one.
 
+    The default is PipeWire's own where its devices are seen through JACK, which has none; else it is PortAudio's.
     A name is a number, a full name, or words in any order that the name or its system contain, upper and
     lower case alike; ``JACK: FakeMic`` confines it to one system. Raises :class:`FullbandError` that names
     the candidates when there are several, and the nearest when there is none.
@@ -87,12 +88,22 @@ def find(name: str | None, kind: Literal["input", "output"]) -> Device:
         raise FullbandError(f"there is no {kind} device; see 'fullband doctor', or use --backend simulated")
     if name is None:
         default = default_index(kind)
-        found = [d for d in usable if d.index == default]
+        found = _pipewire_default(kind, usable) or [d for d in usable if d.index == default]
         if not found:
             labels = ", ".join(f"'{d.label}'" for d in usable)
             raise FullbandError(f"no default {kind} device is set; name one with --{kind}: {labels}")
         return found[0]
     return _choose(name, kind, usable)
+
+
+def _pipewire_default(kind: Literal["input", "output"], usable: list[Device]) -> list[Device]:
+    among = [d for d in usable if d.system == "JACK"]
+    if not among:
+        return []
+    from .backends.watch import pipewire_default
+
+    names = pipewire_default(kind)
+    return [d for d in among if d.name in names][:1]
 
 
 def _confined(wanted: str, usable: list[Device]) -> tuple[list[Device], str]:

@@ -160,7 +160,7 @@ class Session:
         # The simulated device ends by itself, and by its own clock.
         if self.settings.seconds is not None and self.backend.name != "simulated":
             self._end_s = time.monotonic() + self.settings.seconds
-        self._supervisor = Supervisor(self.backend, self.engine)
+        self._supervisor = Supervisor(self.backend, self.engine, self._fade_out)
         # Only now: the first audio is not kept waiting for it.
         granted, lines = priority.prepare(
             thread_id, self.engine.realtime_granted, self.settings.realtime_priority, self.settings.cpu

@@ -27,6 +27,9 @@ _LONGEST_PAUSE_SECONDS = 5.0
 #: A device that was opened and has not called back by then is opened again.
 _FIRST_BLOCK_SECONDS = 3.0
 
+#: A device that a server has suspended takes some blocks and then no more; one that goes on for so long is back.
+_STEADY_SECONDS = 0.5
+
 #: Silence fed at one look; a machine that was suspended for the night need not make up for it.
 _LONGEST_SILENCE_SECONDS = 1.0
 
@@ -66,11 +69,13 @@ def counters(engine: Engine) -> tuple[int, int]:
 class Supervisor:
     """Keeps audio flowing between *backend* and *engine*, which are both started. :meth:`poll` does the work.
 
-    A device that was named is waited for; where none was, whatever is the default when one is there will do.
+    A device that was named is waited for; where none was, the default one is used, whichever that is at the time.
+    *fade_out* lets devices that still play go silent before they are left.
     """
 
-    def __init__(self, backend: Backend, engine: Engine) -> None:
+    def __init__(self, backend: Backend, engine: Engine, fade_out: Callable[[], None] = lambda: None) -> None:
         self.backend = backend
+        self._fade_out = fade_out
         self.engine = engine
         #: Times that the devices have come back.
         self.returns = 0
@@ -82,6 +87,7 @@ class Supervisor:
         self._next_try_s = 0.0
         self._opened_s: float | None = None
         self._first = FirstBlocks(engine)
+        self._first_s: float | None = None
         self._silent_until_s = 0.0
 
     @property
@@ -106,9 +112,12 @@ class Supervisor:
         looked_s, self._looked_s = self._looked_s, now_s
         if self._lost_s is None:
             fault = self._fault(now_s - looked_s)
-            return [] if fault is None else [self._lose(now_s, fault)]
+            if fault is not None:
+                return [self._lose(now_s, f"{fault}; waiting for it, and going on as soon as it is back")]
+            change = getattr(self.backend, "change", None)
+            return [] if change is None else [self._leave(now_s, f"{change}; opening it anew")]
         if self._opened_s is not None:
-            return self._await_blocks(now_s)
+            return self._await_blocks(now_s, now_s - looked_s)
         self._feed_silence(now_s)
         if now_s >= self._next_try_s:
             self._try(now_s)
@@ -131,6 +140,9 @@ class Supervisor:
         """What is wrong with the devices, in words."""
         if not self.backend.active:
             return None if self.backend.ended else "gone"
+        found: str | None = getattr(self.backend, "fault", None)
+        if found is not None:
+            return found
         blocks = counters(self.engine)
         moved = blocks[0] != self._blocks[0] and blocks[1] != self._blocks[1]
         self._quiet_s = 0.0 if moved else self._quiet_s + min(since_s, _LONGEST_LOOK_SECONDS)
@@ -138,8 +150,16 @@ class Supervisor:
             self._blocks = blocks
         return "silent: no audio comes" if self._quiet_s > _QUIET_SECONDS else None
 
+    def _leave(self, now_s: float, reason: str) -> str:
+        """Lose devices that still play, without a click."""
+        muted = self.engine.wishes.muted
+        self._fade_out()
+        line = self._lose(now_s, reason)
+        self.engine.wishes.set_muted(muted)
+        return line
+
     def _lose(self, now_s: float, fault: str) -> str:
-        line = f"{self.backend.describe()}: {fault}; waiting for it, and going on as soon as it is back"
+        line = f"{self.backend.describe()}: {fault}"
         self.backend.stop()
         self._lost_s = self._silent_until_s = self._next_try_s = now_s
         self._pause_s = _FIRST_PAUSE_SECONDS
@@ -163,21 +183,28 @@ class Supervisor:
 
     def _try_later(self) -> None:
         self.backend.stop()
-        self._opened_s = None
+        self._opened_s = self._first_s = None
         # Counted from its end: a try itself takes long where servers do not answer.
         self._next_try_s = time.monotonic() + self._pause_s
         self._pause_s = min(2.0 * self._pause_s, _LONGEST_PAUSE_SECONDS)
 
-    def _await_blocks(self, now_s: float) -> list[str]:
+    def _await_blocks(self, now_s: float, since_s: float) -> list[str]:
         assert self._opened_s is not None
         self._silent_until_s = now_s
         if not (self._first.captured and self._first.played):
             if now_s - self._opened_s > _FIRST_BLOCK_SECONDS or not self.backend.active:
                 self._try_later()
             return []
-        self._first.plan()
-        away_s = self.away_s(now_s)
-        self._lost_s = self._opened_s = None
-        self._quiet_s = 0.0
+        if self._first_s is None:
+            self._first.plan()
+            self._first_s = now_s
+            self._blocks, self._quiet_s = counters(self.engine), 0.0
+        if self._fault(since_s) is not None:
+            self._try_later()
+            return []
+        if now_s - self._first_s < _STEADY_SECONDS or self._quiet_s > 0.0:
+            return []
+        away_s = self.away_s(self._first_s)
+        self._lost_s = self._opened_s = self._first_s = None
         self.returns += 1
         return [f"{self.backend.describe()}: back after {away_s:.1f} s"]

@@ -8,6 +8,7 @@ from ..devices import Device, find, import_sounddevice
 from ..engine import Engine, StreamFormat
 from ..errors import FullbandError
 from . import library
+from .watch import DefaultWatch, JackWatch, pipewire_default
 
 #: Host APIs whose devices all follow one clock.
 _ONE_CLOCK_APIS = {"JACK Audio Connection Kit"}
@@ -43,6 +44,8 @@ class PortAudio:
         self._latency = latency
         self._block_frames = block_frames or 0  # 0: as the device has it, which needs no adaptation in PortAudio
         self._streams: list[Any] = []
+        self._jack: JackWatch | None = None
+        self._defaults: DefaultWatch | None = None
         self._find()
 
     def _find(self) -> None:
@@ -143,7 +146,46 @@ class PortAudio:
             except self._sounddevice.PortAudioError as error:
                 raise FullbandError(f"cannot start {self.describe()}: {error}; see 'fullband devices'") from None
 
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the devices though their callbacks run on: one has gone from the server."""
+        watch = self._watch()
+        gone = watch.missing if watch is not None else []
+        return f"{' and '.join(gone)} gone" if gone else None
+
+    @property
+    def change(self) -> str | None:
+        """Why the devices should be opened anew though they work: another rate, or another default."""
+        watch = self._watch()
+        if watch is not None and watch.rate_hz not in (None, self.stream.playback_rate_hz):
+            return f"runs at {watch.rate_hz} Hz now"
+        if self._defaults is None or not self._defaults.changed():
+            return None
+        for kind, device, asked in (
+            ("input", self.capture_device, self._asked[0]),
+            ("output", self.playback_device, self._asked[1]),
+        ):
+            names = pipewire_default(kind) if asked is None else set()  # type: ignore[arg-type]
+            if names and device.name not in names:
+                return f"the default {kind} is another now"
+        return None
+
+    def _watch(self) -> JackWatch | None:
+        """Of the JACK server, while streams are open; begun when it is first asked for, so that no audio waits."""
+        if self.capture_device.system != "JACK" or not self._streams:
+            return None
+        if self._jack is None:
+            self._jack = JackWatch(sorted({self.capture_device.name, self.playback_device.name}))
+            if None in self._asked[:2]:
+                self._defaults = DefaultWatch()
+        self._jack.poll()
+        return self._jack
+
     def stop(self) -> None:
+        for watch in (self._jack, self._defaults):
+            if watch is not None:
+                watch.close()
+        self._jack = self._defaults = None
         streams, self._streams = self._streams, []
         if streams:
             library.close(streams)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 import pytest
@@ -86,10 +88,22 @@ def client(server: Server, command: list[str]) -> Iterator[subprocess.Popen[str]
         servers.stop_group(process)
 
 
-def exchange(server: Server, route: Route, sent: NDArray[np.float32]) -> NDArray[np.float32]:
+def follow(stream: IO[str]) -> list[str]:
+    """The lines of *stream*, as they come."""
+    lines: list[str] = []
+    threading.Thread(target=lambda: lines.extend(stream), daemon=True).start()
+    return lines
+
+
+def told(lines: list[str], words: str) -> bool:
+    """Whether one of *lines* has *words*."""
+    return any(words in line for line in lines)
+
+
+def exchange(server: Server, route: Route, sent: NDArray[np.float32], rate_hz: int = RATE_HZ) -> NDArray[np.float32]:
     """What is heard while *sent* is played, on one clock."""
     played, recorded = server.folder / "sent.wav", server.folder / "heard.wav"
-    soundfile.write(played, sent, RATE_HZ, subtype="FLOAT")
+    soundfile.write(played, sent, rate_hz, subtype="FLOAT")
     names = ["--feed", route.feed, "--listen", route.listen, "--wav", str(played), "--out", str(recorded)]
     done = server.run([sys.executable, "-m", "tests.loopback", *names], timeout=120.0)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{server.logs()}"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import threading
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
@@ -15,19 +13,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests import servers
-from tests.realtime.hosts import ROUTES, client, connected, exchange
+from tests.realtime.hosts import ROUTES, client, connected, exchange, follow, told
 from tests.servers import RATE_HZ, Server
-
-
-def _follow(stream: IO[str]) -> list[str]:
-    """The lines of *stream*, as they come."""
-    lines: list[str] = []
-    threading.Thread(target=lambda: lines.extend(stream), daemon=True).start()
-    return lines
-
-
-def _told(lines: list[str], words: str) -> bool:
-    return any(words in line for line in lines)
 
 
 def _exchange_by_pulse(server: Server, sent: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -60,13 +47,13 @@ def test_the_host_survives_its_audio_server(name: str, identity: Path) -> None:
         command += ["--record", str(recording), "--json", str(figures)]
         with client(server, command) as process:
             assert process.stdout is not None
-            lines = _follow(process.stdout)
+            lines = follow(process.stdout)
             for _ in range(deaths):
                 before = len(lines)
                 server.stop()
-                servers.poll(lambda: _told(lines[before:], "waiting"), "the loss", 60.0, every=0.1)  # noqa: B023
+                servers.poll(lambda: told(lines[before:], "waiting"), "the loss", 60.0, every=0.1)  # noqa: B023
                 server.start()
-                servers.poll(lambda: _told(lines[before:], "back after"), "the return", 60.0, every=0.1)  # noqa: B023
+                servers.poll(lambda: told(lines[before:], "back after"), "the return", 60.0, every=0.1)  # noqa: B023
             servers.poll(lambda: connected(server), "the host's ports", 60.0, every=0.3)
             heard = _exchange_by_pulse(server, sent) if name == "pulse" else exchange(server, route, sent)
             assert process.poll() is None

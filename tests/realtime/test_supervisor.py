@@ -114,6 +114,47 @@ def test_a_device_that_stops_calling_back_is_lost_after_a_second_of_looking() ->
         assert len(lines) == 1
 
 
+class _Suspended(SimulatedDevice):
+    """Takes what fits its buffer and then no more, as a sink that a server has suspended does."""
+
+    suspended = True
+    starts = 0
+
+    def start(self, engine: Engine) -> None:
+        self.starts += 1
+        super().start(engine)
+        if self.suspended:
+            deadline = time.monotonic() + 10.0
+            before = int(engine.playback["blocks"])
+            while int(engine.playback["blocks"]) < before + 2 and time.monotonic() < deadline:
+                time.sleep(0.001)
+            self.stop()
+
+    @property
+    def active(self) -> bool:
+        return True
+
+
+def test_a_device_that_takes_some_blocks_and_no_more_is_not_said_to_be_back() -> None:
+    device = _Suspended(tone(60.0)[None], 48_000)
+    with Engine(device.stream, EngineSettings(None)) as engine, device:
+        supervisor = _supervised(device, engine)
+        now = time.monotonic()
+        lines = [line for k in range(600) for line in supervisor.poll(now + 0.1 * k)]
+        assert len(lines) == 1
+        assert "no audio" in lines[0]
+        assert supervisor.lost
+        assert device.starts >= 3
+        device.suspended = False
+        later = now + 100.0
+        while supervisor.lost:
+            later += 0.02
+            lines += supervisor.poll(later)
+            time.sleep(0.02)
+        assert len(lines) == 2
+        assert "back after" in lines[1]
+
+
 def test_tries_get_rarer_up_to_five_seconds_and_never_end() -> None:
     device = SimulatedDevice(tone(60.0)[None], 48_000)
     tries: list[float] = []
