@@ -158,7 +158,7 @@ class Binding:
         record["wet_ending"] = self._floats(FADE_SAMPLES)
         record["work"] = self._work.ctypes.data
         record["history_position"] = record["dry_tail"] = record["wet_tail"] = 0
-        record["gain"], record["level"] = self._wishes.addresses
+        record["gain"], record["level"], record["duck"] = self._wishes.addresses
         record["limiters"] = self.limiter.address
         self.limiter.reset()
         record["dry_gain"] = 1.0

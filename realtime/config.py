@@ -42,6 +42,7 @@ class LiveSettings(BaseModel):
     block_frames: int | None = Field(None, ge=16, le=4_096)
     guard_ms: float = Field(2.0, ge=GUARD_RANGE_MS[0], le=GUARD_RANGE_MS[1])
     adaptive_guard: bool = True
+    feedback_guard: bool = True
     cutoff_hz: float | None = Field(None, ge=2_000.0, le=24_000.0)
     bypass: bool = False
     muted: bool = False

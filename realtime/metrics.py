@@ -37,6 +37,7 @@ _COUNTERS = {
     "fullband_cleaned_samples": ("cleaned_samples", "Captured samples that were not finite."),
     "fullband_device_losses": ("device_losses", "Times a device went away."),
     "fullband_step_downs": ("step_downs", "Times overload led to a cheaper model."),
+    "fullband_feedback_ducks": ("feedback_ducks", "Times the output was turned down because it howled."),
     "fullband_guard_changes": ("guard_changes", "Times the guard was adapted."),
 }
 _GAUGES = {

@@ -23,6 +23,7 @@ from .bandwidth import BandwidthDetector
 from .config import LiveSettings
 from .engine import Engine, EngineSettings
 from .errors import FullbandError, in_range
+from .feedback import FeedbackGuard
 from .guard import GUARD_RANGE_MS, GuardControl, GuardKeeper
 from .latency import LatencyBudget
 from .overload import OverloadControl
@@ -91,6 +92,7 @@ class Session:
             raise
         self._set_engine()
         self._heard = Tap(self.engine.low)
+        self._feedback = FeedbackGuard(self.engine.wishes.set_duck_db)
         self._detector: BandwidthDetector | None = None
         self._guard: GuardControl | None = None
         self._overload = self._watch_overload()
@@ -130,6 +132,8 @@ class Session:
     def _follow_settings(self) -> None:
         """What looks after the engine, as the settings in effect want it."""
         self._detector = BandwidthDetector() if self.settings.cutoff_hz is None else None
+        if not self.settings.feedback_guard:
+            self._feedback.release()
         self._follow_guard()
 
     def _follow_guard(self) -> None:
@@ -193,6 +197,8 @@ class Session:
             if self._detector is not None:
                 nyquist_hz = self.engine.stream.capture_rate_hz / 2
                 self.engine.set_cutoff_hz(min(self._detector.push(heard[0]), nyquist_hz))
+            if self.settings.feedback_guard and (line := self._feedback.poll(heard[0])) is not None:
+                self._notices.append(line)
             if self.lost:
                 self.engine.take_least_margin()  # without devices margins say nothing
                 self._overload.pause()
@@ -341,6 +347,7 @@ class Session:
             device_losses=self._supervisor.losses if self._supervisor else 0,
             guard_changes=self.guard_changes,
             step_downs=self._step_downs + self._overload.step_downs,
+            feedback_ducks=self._feedback.ducks,
         )
 
     def figures(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Statistics:
     reported as over- or underflowed. *resyncs* count delays set anew because two clocks ran apart.
     *compute* holds how long hops took, *response* how long after their last sample had come they were done.
     What the devices did (*device_losses*, *device_xruns*) and what the host did about overload (*step_downs*,
-    *guard_changes*) is known to a session only, and 0 without one.
+    *guard_changes*) and feedback (*feedback_ducks*) is known to a session only, and 0 without one.
     """
 
     seconds: float
@@ -71,6 +71,7 @@ class Statistics:
     device_losses: int = 0
     step_downs: int = 0
     guard_changes: int = 0
+    feedback_ducks: int = 0
 
     def as_dict(self, *, histograms: bool = False) -> dict[str, Any]:
         """For reports; with the buckets of the *histograms* where they are wanted."""
@@ -93,6 +94,7 @@ class Statistics:
 _COUNTERS = (
     "seconds", "hops", "deadline_misses", "xruns", "underruns", "resyncs", "dropouts", "dull_seconds", "bad_chunks",
     "skipped_hops", "cleaned_samples", "device_xruns", "device_losses", "step_downs", "guard_changes",
+    "feedback_ducks",
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ class Wishes:
     def __init__(self) -> None:
         self._gain = Ramp()
         self._level = Ramp()
+        self._duck = Ramp()
         self._lock = threading.Lock()
         self._model: Runner | None = None
         self.gain_db = 0.0
@@ -34,9 +35,9 @@ class Wishes:
         self.muted = False
 
     @property
-    def addresses(self) -> tuple[int, int]:
-        """Of the ramps of gain and level, for the playback record."""
-        return self._gain.address, self._level.address
+    def addresses(self) -> tuple[int, int, int]:
+        """Of the ramps of gain, level and duck, for the playback record."""
+        return self._gain.address, self._level.address, self._duck.address
 
     def set_gain_db(self, gain_db: float) -> None:
         """Play louder or softer by *gain_db* (:data:`GAIN_RANGE_DB`), from the next block on, along a ramp of 10 ms."""
@@ -47,6 +48,10 @@ class Wishes:
         """Play silence, or the voice again, along a ramp of 10 ms; the gain is kept."""
         self.muted = muted
         self._set_gain()
+
+    def set_duck_db(self, duck_db: float) -> None:
+        """Change by *duck_db* what the limiter lets pass: a loop that howls is then weaker, however loud it is."""
+        self._duck.move_to(10.0 ** (duck_db / 20.0))
 
     def _set_gain(self) -> None:
         self._gain.move_to(0.0 if self.muted else 10.0 ** (self.gain_db / 20.0))

@@ -238,6 +238,7 @@ def _counted(told: dict[str, Any]) -> dict[str, str]:
         "bad chunks / skipped": f"{told['bad_chunks']} / {told['skipped_hops']}",
         "device losses": f"{told['device_losses']}",
         "step-downs": f"{told['step_downs']}",
+        "feedback": f"{told['feedback_ducks']} times",
         "latency / guard": f"{told['latency_ms']:.1f} / {told['guard_ms']:.1f} ms",
         "cutoff": f"{told['cutoff_hz']:.0f} Hz",
         "drift": f"{told['drift_ppm']:+.1f} ppm",

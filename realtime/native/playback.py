@@ -61,6 +61,7 @@ PLAYBACK = np.dtype(
             "enabled",  # 0: bypass
             "expected",  # 1: without a network what is played counts as dull
             "gain",  # ramp of what is played
+            "duck",  # ramp of what has gone through the limiter, against feedback
             "level",  # ramp of the high band
             "limiters",  # one for each lane
             "good_run",
@@ -181,6 +182,7 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
     wet_ending = floats_at(playback.wet_ending, (lanes, FADE_SAMPLES))
     gain_ramp = record_at(playback.gain, RAMP)
     level_ramp = record_at(playback.level, RAMP)
+    duck_ramp = record_at(playback.duck, RAMP)
     replace = False
     recover_samples = 0
     if playback.network != 0:
@@ -200,6 +202,7 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
         newest = playback.history_position
         gain = np.float32(next_gain(gain_ramp))
         level = np.float32(next_gain(level_ramp))
+        duck = np.float32(next_gain(duck_ramp))
         for lane in range(lanes):
             straight = np.float32(0.0)
             shaped = np.float32(0.0)
@@ -215,9 +218,9 @@ def _mix(playback, count):  # type: ignore[no-untyped-def]
             wet_history[lane, newest] = shaped
             limiter = record_at(playback.limiters + LIMITER_BYTES * lane, LIMITER)
             if replace:
-                dry[lane, i] = limit(limiter, gain * (room * straight + shaped), np.float32(0.0))
+                dry[lane, i] = duck * limit(limiter, gain * (room * straight + shaped), np.float32(0.0))
             else:
-                dry[lane, i] = limit(limiter, gain * (room * straight), gain * shaped)
+                dry[lane, i] = duck * limit(limiter, gain * (room * straight), gain * shaped)
         playback.history_position = (newest + 1) % HISTORY_SAMPLES
         playback.dry_tail = max(playback.dry_tail - 1, 0)
         playback.wet_tail = max(playback.wet_tail - 1, 0)
