@@ -6,16 +6,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from . import emodel, events, rtcp
 from .frames import Frame, silence
 from .media import Address, Media
-from .receiver import ReceivedCounts, Receiver
+from .receiver import Receiver
 from .rtp import Packet, looks_like_rtcp, parse
-from .sender import Sender, SentCounts
+from .sender import Sender
 from .sockets import SocketPair
+from .statistics import LegStatistics as LegStatistics
+from .statistics import ReceivedCounts, SentCounts
 
 #: More from one source than this is no telephone call: packets in one go, and each second. A tone beside audio in
 #: packets of 10 ms makes 200.
@@ -26,51 +28,6 @@ _SERVICE_NS = 5_000_000
 
 #: A key whose end never comes has ended after so long.
 _KEY_TIMEOUT_NS = 250_000_000
-
-
-@dataclass(frozen=True)
-class LegStatistics:
-    """One leg at one moment. Counts are from its beginning; times are the present ones.
-
-    *refused* came from somewhere else than was negotiated, *limited* were too many. *jitter_ms* is RFC 3550's.
-    *concealed_share* is of all that was played while the other side was speaking. *delay_ms* is what the jitter buffer
-    adds now, *target_ms* what it aims at; *drift_ppm* how much faster the other side's clock runs. *round_trip_ms* and
-    *remote_lost_share* are from the other side's last report, None before. *mos* is the E-model's estimate (G.107) for
-    what is heard here, 1 to 4.5; None before anything was.
-    """
-
-    codec: str
-    packets_received: int
-    packets_sent: int
-    bytes_received: int
-    bytes_sent: int
-    expected: int
-    lost: int
-    late: int
-    duplicate: int
-    reordered: int
-    recovered: int
-    malformed: int
-    strange: int
-    refused: int
-    limited: int
-    streams: int
-    resyncs: int
-    keys_received: int
-    keys_sent: int
-    seconds_heard: float
-    concealed_share: float
-    jitter_ms: float
-    delay_ms: float
-    target_ms: float
-    drift_ppm: float
-    round_trip_ms: float | None
-    remote_lost_share: float | None
-    mos: float | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For reports."""
-        return {key: round(value, 5) if isinstance(value, float) else value for key, value in asdict(self).items()}
 
 
 @dataclass

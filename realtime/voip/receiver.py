@@ -13,37 +13,21 @@ what the buffer costs, exactly, and is held at the target (:mod:`.delay`):
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from ..native.memory import aligned_zeros
 from ..native.resampler import Resampler
 from ..onnx.contract import RATE_HZ
 from . import noise as comfort
-from .codecs import Decoder, Samples
+from .codecs import Decoder
 from .delay import DelayTarget
-from .dsp import (
-    CONCEALMENT,
-    LONGEST_PERIOD_MS,
-    NOISE_ORDER,
-    SHORTEST_PERIOD_MS,
-    WORK_SAMPLES,
-    begin_concealment,
-    blend,
-    conceal,
-    find_period,
-    join_samples,
-    lengthen,
-    power,
-    resample_at,
-    samples_needed,
-    shorten,
-)
+from .dsp import resample_at, samples_needed
 from .frames import FRAME_MS, FRAME_SAMPLES, Frame
 from .media import Media
+from .playout import Playout
 from .rtp import SEQUENCE_RANGE, TIMESTAMP_RANGE, Packet, unwrap
+from .statistics import ReceivedCounts
 
 #: Added to the target: a packet is played from when it came to one frame later.
 _MARGIN_MS = float(FRAME_MS)
@@ -53,19 +37,8 @@ _LEAST_TARGET_MS, _MOST_TARGET_MS = 15.0, 200.0
 
 #: The delay may be off by so much before periods are cut out, or put in.
 _SLACK_MS = 6.0
-#: Time from one such cut in speech to the next, when the delay is somewhat and far too long.
-_PAUSE_MS, _SHORT_PAUSE_MS, _FAR_MS = 200.0, 40.0, 60.0
 #: Beyond this above the target, audio is left out until it fits again.
 _EXCESS_MS = 150.0
-
-#: How like two periods must be for one to be taken for the other.
-_LIKE = 0.85
-#: Below so many times the floor's power (or -60 dBFS) there is silence: any length can be cut out.
-_SILENCE = 4.0
-_SILENT_POWER = 1e-6
-
-#: Crossfade from concealment to what follows.
-_MERGE_MS = 5.0
 
 #: A packet that comes so much later, or earlier, than the fastest, whose sequence number jumps so far, or further than
 #: its timestamp allows, is another stream's, or none's: the next packet tells (after RFC 3550 appendix A.1). Early ones
@@ -87,37 +60,6 @@ _GIVEN_UP_MS = 1_000.0
 
 #: Of so many packets it is remembered which came.
 _REMEMBERED = (1 << 512) - 1
-
-
-@dataclass
-class ReceivedCounts:
-    """What came and what became of it, from the beginning of a leg; samples are at 48 kHz.
-
-    *lost* never came; *late* came when its time had passed; *strange* belonged to no stream; *recovered* were lost and
-    made up from the packet after. *concealed_samples* were made up from what went before.
-    """
-
-    packets: int = 0
-    payload_bytes: int = 0
-    expected: int = 0
-    late: int = 0
-    duplicate: int = 0
-    reordered: int = 0
-    malformed: int = 0
-    strange: int = 0
-    overflow: int = 0
-    recovered: int = 0
-    streams: int = 0
-    shortened: int = 0
-    lengthened: int = 0
-    resyncs: int = 0
-    samples: int = 0
-    concealed_samples: int = 0
-
-    @property
-    def lost(self) -> int:
-        """Packets that never came."""
-        return max(self.expected - self.packets + self.duplicate, 0)
 
 
 class _Waiting(NamedTuple):
@@ -153,28 +95,13 @@ class Receiver:
         self._newest = self._first = self._expected_before = self._came = self._timestamp = self._clock = 0
         self._transit_ms: float | None = None
         self._arrival_ns = 0
-        # What was played, and from _start on what is to be played.
-        self._start = 3 * int(LONGEST_PERIOD_MS * self._per_ms) + rate // 100
-        self._x = np.zeros(self._start + 2 * rate, np.float32)
-        self._end = self._start
+        self._signal = Playout(rate)
         self._expected = 0  # media time at the end of it
         self._decoded_until = 0  # media time at the end of the newest packet in it
         self._played: int | None = None  # sequence number of the newest packet in it
         self._stretched = 0  # samples concealed while waiting: the time of the stream stood still
         self._pending = 0  # those of which it is not known yet whether anything was lost
         self._resting = True  # nothing is being said: before the first packet, between spurts
-        self._run = 0  # samples concealed in a row
-        self._template = np.zeros(self._start, np.float32)
-        self._predicted = np.zeros(join_samples(rate), np.float32)
-        self._work = np.zeros(WORK_SAMPLES)
-        self._concealment = aligned_zeros(1, CONCEALMENT)
-        self._concealment["rate_hz"] = rate
-        self._concealment["seed"] = 1
-        self._noise = comfort.ROOM
-        self._noise_memory = np.zeros(NOISE_ORDER)
-        self._noise_rms: float | None = None
-        self._floor = comfort.Floor()
-        self._since_cut_ms = 0.0
         self._error_ms = self._integral_ppm = 0.0
         self._resampler = Resampler(rate, RATE_HZ, 1, rate // 10)
         self._out = np.zeros((1, FRAME_SAMPLES), np.float32)
@@ -196,7 +123,7 @@ class Receiver:
 
     def delay_ms(self, now_ns: int) -> float:
         """How much later than the fastest packet would allow the next sample is played, the resampler left out."""
-        played = self._expected - (self._end - self._start)
+        played = self._expected - self._signal.queued
         return now_ns / 1e6 - self.target.base_ms - played / self._per_ms
 
     @property
@@ -237,7 +164,7 @@ class Receiver:
         if found is None:
             self.counts.malformed += 1
             return
-        self._noise_rms, self._noise = found
+        self._signal.set_noise(*found)
         self._resting = True
 
     def skip_sequence(self, packet: Packet) -> None:
@@ -349,16 +276,13 @@ class Receiver:
             self._pending = 0
         self._steer(now_ns)
         count = samples_needed(self._resampler.address, FRAME_SAMPLES)
-        while self._end - self._start < count:
-            self._advance(count - (self._end - self._start), now_ns)
-        if self._run == 0:
+        signal = self._signal
+        while signal.queued < count:
+            self._advance(count - signal.queued, now_ns)
+        if signal.run == 0:
             self._scale_time(count, now_ns)
             self.heard_delay_ms = self.delay_ms(now_ns)
-            self._floor.add(power(self._x, self._start, count))
-        played = self._x[None, self._start : self._start + count]
-        resample_at(self._resampler.address, played, self._out)
-        self._x[: self._end - count] = self._x[count : self._end].copy()
-        self._end -= count
+        resample_at(self._resampler.address, signal.take(count), self._out)
         if not self._resting:
             self.counts.samples += FRAME_SAMPLES
         return self._out[0].copy()
@@ -373,7 +297,7 @@ class Receiver:
             waiting.pop(0)
             self.counts.late += 1
         if not waiting:
-            self._make_up(wanted)
+            self._signal.make_up(wanted)
             if not self._resting:
                 self._stretched += wanted
                 self._pending += wanted
@@ -397,12 +321,12 @@ class Receiver:
             self._play_next(now_ns)
         elif self._excess_ms(now_ns) < -_SLACK_MS:
             # It may yet come, and the delay has to grow anyway.
-            self._make_up(wanted)
+            self._signal.make_up(wanted)
             self._stretched += wanted
             self._count_concealed(wanted)
         elif lost > 1 or not self._recover(head, gap):
             piece = min(gap, wanted)
-            self._make_up(piece)
+            self._signal.make_up(piece)
             self._expected += piece
             self._count_concealed(piece)
 
@@ -423,7 +347,7 @@ class Receiver:
             if gap <= excess:
                 return
         piece = min(head.time - self._expected, wanted)
-        self._make_up(piece)
+        self._signal.make_up(piece)
         if excess > -self._per_ms:
             self._expected += piece
 
@@ -437,9 +361,7 @@ class Receiver:
             while len(waiting) > 1 and waiting[0].time + waiting[0].length <= until:
                 self._expected = max(self._expected, waiting[0].time + waiting[0].length)
                 self._played = waiting.pop(0).sequence
-            if self._run == 0:
-                self._begin_making_up()
-                self._run = 1
+            self._signal.interrupt()
         head = waiting.pop(0)
         skipped = max(self._expected - head.time, 0)
         self._played = head.sequence
@@ -447,10 +369,10 @@ class Receiver:
             samples = self._decoder.decode(head.payload)
         except ValueError:
             self.counts.malformed += 1
-            self._make_up(head.length - skipped)
+            self._signal.make_up(head.length - skipped)
             self._count_concealed(head.length - skipped)
         else:
-            self._append(samples[skipped:])
+            self._count_concealed(self._signal.append(samples[skipped:]))
         self._expected = self._decoded_until = head.time + head.length
         self._resting = False
 
@@ -463,57 +385,10 @@ class Receiver:
         if samples is None:
             return False
         self.counts.recovered += 1
-        self._append(samples[whole - gap :])
+        self._count_concealed(self._signal.append(samples[whole - gap :]))
         self._expected = self._decoded_until = head.time
         self._played = head.sequence - 1
         return True
-
-    def _append(self, samples: Samples) -> None:
-        count = len(samples)
-        if self._run:
-            merge = int(_MERGE_MS * self._per_ms)
-            if count < merge:
-                # The rest of a packet that came while it was being made up: too short to change over to.
-                self._make_up(count)
-                self._count_concealed(count)
-                return
-            self._conceal(merge)
-            samples = samples.copy()
-            blend(self._x, self._end, samples, merge)
-            self._run = 0
-        self._x[self._end : self._end + count] = samples
-        self._end += count
-
-    def _begin_making_up(self) -> None:
-        """The noise beneath is what the other side told of, or what was heard in pauses."""
-        begin_concealment(
-            self._concealment.ctypes.data, self._x, self._end, self._template, self._predicted, self._work
-        )
-        if self._noise_rms is None:
-            self._concealment["noise_rms"] = self._floor.power**0.5 if self.counts.samples else 0.0
-        else:
-            self._concealment["noise_rms"] = self._noise_rms
-
-    def _make_up(self, count: int) -> None:
-        if self._run == 0:
-            self._begin_making_up()
-        self._conceal(count)
-        self._end += count
-        self._run += count
-
-    def _conceal(self, count: int) -> None:
-        noise, memory = self._noise, self._noise_memory
-        conceal(
-            self._concealment.ctypes.data,
-            self._template,
-            self._predicted,
-            noise.filter,
-            memory,
-            noise.gain,
-            self._x,
-            self._end,
-            count,
-        )
 
     def _count_concealed(self, count: int) -> None:
         self.counts.concealed_samples += count * RATE_HZ // self._rate
@@ -522,7 +397,7 @@ class Receiver:
 
     def _steer(self, now_ns: int) -> None:
         """Keep the delay at its target against the sender's clock."""
-        if self._resting or self._run:
+        if self._resting or self._signal.run:
             return
         error_ms = min(max(self._excess_ms(now_ns), -_SLACK_MS), _SLACK_MS)
         self._error_ms += _SMOOTHING * (error_ms - self._error_ms)
@@ -532,40 +407,16 @@ class Receiver:
         self._resampler.record["ppm"] = self.ppm
 
     def _scale_time(self, count: int, now_ns: int) -> None:
-        """Cut a period out of what comes next, or put one in; *count* samples of it have to be left."""
+        """Make what comes next shorter or longer, where the delay is far from its target; *count* samples are due."""
         excess_ms = self._excess_ms(now_ns)
-        self._since_cut_ms += FRAME_MS
         if abs(excess_ms) <= _SLACK_MS:
             return
-        longest, shortest = (int(ms * self._per_ms) for ms in (LONGEST_PERIOD_MS, SHORTEST_PERIOD_MS))
-        window = FRAME_MS * self._per_ms // 2
-        while self._end - self._start < longest + window + count and self._is_next_due():
+        signal = self._signal
+        while signal.queued < signal.wanted_to_scale + count and self._is_next_due():
             self._play_next(now_ns)
-        have = self._end - self._start
-        longest = min(longest, have // 2, have - window, int(abs(excess_ms) * self._per_ms))
-        if excess_ms > 0:
-            longest = min(longest, have - count)
-        if longest < shortest:
-            return
-        silent = power(self._x, self._start, have) < max(_SILENCE * self._floor.power, _SILENT_POWER)
-        if silent:
-            period = longest
-        else:
-            pause_ms = _PAUSE_MS if excess_ms < _FAR_MS else _SHORT_PAUSE_MS
-            if excess_ms > 0 and self._since_cut_ms < pause_ms:
-                return
-            step = max(self._rate // 8_000, 1)
-            window = min(have - longest, FRAME_MS * self._per_ms)
-            period, likeness = find_period(self._x, self._start, self._start, 1, shortest, longest, window, step)
-            if likeness < _LIKE:
-                return
-        self._since_cut_ms = 0.0
-        if excess_ms > 0:
-            self._end = shorten(self._x, self._start, self._end, period)
-            self.counts.shortened += 1
-        else:
-            self._end = lengthen(self._x, self._start, self._end, period)
-            self.counts.lengthened += 1
+        changed = signal.scale(excess_ms, count)
+        self.counts.shortened += changed < 0
+        self.counts.lengthened += changed > 0
 
     def _is_next_due(self) -> bool:
         return bool(self._waiting) and self._waiting[0].time <= self._expected

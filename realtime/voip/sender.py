@@ -17,6 +17,7 @@ from .dsp import power, resample_at
 from .frames import FRAME_MS, FRAME_SAMPLES, Frame
 from .media import Media
 from .rtp import SEQUENCE_RANGE, TIMESTAMP_RANGE, Packet, build
+from .statistics import SentCounts
 
 #: The end of an event is sent so often, as it must not be missed (RFC 4733 section 2.5.1.4).
 _ENDS = 3
@@ -27,15 +28,6 @@ _BETWEEN_KEYS_MS = 60
 _PAUSE_AFTER_MS = 200
 _PAUSE_BELOW = 4.0
 _TELL_NOISE_MS = 400
-
-
-@dataclass
-class SentCounts:
-    """What was sent from the beginning of a leg, for reports and for RTCP."""
-
-    packets: int = 0
-    payload_bytes: int = 0
-    keys: int = 0
 
 
 @dataclass

@@ -41,7 +41,7 @@ def test_a_good_network_costs_little_more_than_a_frame_and_changes_nothing(said:
     heard, _ = call(L16, said)
     assert heard.concealed_share == 0.0
     assert np.percentile(_settled(heard), 95) < _LEAST_MS + 8.0
-    found = align(heard.samples, said, 960, steered=True)
+    found = align(heard.samples[48_000:], said[48_000:], 960, steered=True)  # at first the buffer settles
     assert found.unheard == 0
 
 
