@@ -27,7 +27,8 @@ _COLUMNS = columns(
 )  # fmt: skip
 _NOTE = (
     "misses: hops that were late, or lost with blocks that the device could not take, of so many hops; floor: those "
-    "that a native thread that only sleeps would have missed in the same seconds, which the machine does to anybody; "
+    "for which a native thread that only sleeps was woken too late in the same seconds, which the machine does to "
+    "anybody; "
     "run: the longest run of misses; xruns: times the device's buffer of two blocks ran dry; lost: for how long in "
     "all; dull: played without the high band; p50, p99: from the last sample of a hop to the hop done; stall: the "
     "longest of the machine's own."
@@ -114,7 +115,9 @@ def _label(cell: Cell, *, among: list[Cell]) -> str:
 
 def _add_samples(document: Document, cell: Cell, label: str) -> None:
     medians = [[look.median_ms for look in run.looks] for run in cell.runs]
-    document.series[f"{label}: response"] = Series("ms", rounds_of(medians))
+    lengths = [run.yardstick_ms for run in cell.runs if run.yardstick_ms is not None]
+    yardstick = lengths if len(lengths) == len(cell.runs) else None
+    document.series[f"{label}: response"] = Series("ms", rounds_of(medians), yardstick=yardstick)
     lost = [run.served.lost_seconds * 1000.0 / cell.contract.hop_ms / run.seconds for run in cell.runs]
     misses = [
         [look.late / max(look.seconds, 1e-3) + share for look in run.looks]

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.engine import ENGINE_PRIORITY, Engine, EngineSettings, StreamFormat
+from realtime.inference import WARM_UP_HOPS
 from realtime.latency import plan_delays
 from realtime.native.callbacks import serve_duplex
 from realtime.native.histogram import Histogram, new_cells, record_duration
@@ -41,6 +42,8 @@ class Work(Protocol):
     """What a path does, and what it has counted of it so far."""
 
     contract: Contract
+    #: What a hop of the model takes here, when nothing is in its way.
+    hop_cost_ms: float
 
     def process(self, heard: Samples, played: Samples, asked_ns: int) -> None:
         """One block in, one block out; the device asked for it at *asked_ns* (CLOCK_MONOTONIC)."""
@@ -68,6 +71,7 @@ class EngineWork:
         self.engine = Engine(stream, EngineSettings(model, guard_ms=guard_ms, cutoff_hz=CUTOFF_HZ))
         assert self.engine.inference is not None
         self.contract = self.engine.inference.contract
+        self.hop_cost_ms = float(np.median(self.engine.inference.warm_up_ms))
         self._native = native
         self._cells = new_cells()
         if native:
@@ -151,8 +155,12 @@ class WorkerWork:
             for name, memory in outputs.items():
                 binding.bind_output(name, "cpu", 0, np.float32, memory.shape, memory.ctypes.data)
             self._bindings.append(binding)
-        for hop in range(24):
+        spent_ms = []
+        for hop in range(WARM_UP_HOPS):
+            began_s = time.perf_counter()
             self._session.run_with_iobinding(self._bindings[hop % 2])
+            spent_ms.append(1000.0 * (time.perf_counter() - began_s))
+        self.hop_cost_ms = float(np.median(spent_ms))
         for state in (*self._states[0], *self._states[1]):
             state[:] = 0.0
 
