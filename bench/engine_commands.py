@@ -154,27 +154,39 @@ def _add_plots(document: Document, cells: list[Cell]) -> None:
 
 
 def verdicts(cells: list[Cell]) -> list[str]:
-    """A line for every setting by our own path, the one that people decide by, and one for the usual ways."""
-    lines = []
-    for setting in dict.fromkeys(cell.setting for cell in cells):
-        for path in dict.fromkeys(cell.path for cell in cells):
-            those = [cell for cell in cells if cell.setting == setting and cell.path == path]
-            if those:
-                lines.append(_verdict(those))
-    holding = [cells_of for cells_of in _by_setting(cells, "native") if all(map(holds, cells_of))]
-    if len({cell.setting for cell in cells}) > 1:
-        least = min(holding, key=lambda one: one[0].delay_ms or 0.0, default=None)
-        if least is not None:
-            setting = least[0].setting
-            what = f"{setting.name}, {setting.block_frames} frames, guard {setting.guard_ms:g} ms"
-            lines.append(f"The least delay that holds here: {least[0].delay_ms:.1f} ms of the host's ({what}).")
+    """What people decide by: for one setting a line for every path; for several what holds with how much guard."""
+    settings = list(dict.fromkeys(cell.setting for cell in cells))
+    paths = list(dict.fromkeys(cell.path for cell in cells))
+    if len(settings) == 1:
+        return [_verdict([cell for cell in cells if cell.path == path]) for path in paths]
+    models = list(dict.fromkeys(setting.name for setting in settings))
+    lines = [_summary(cells, model, path) for model in models for path in paths]
+    groups = [[cell for cell in cells if cell.setting == one and cell.path == "native"] for one in settings]
+    holding = [group for group in groups if group and all(map(holds, group))]
+    if holding:
+        least = min(holding, key=lambda group: group[0].delay_ms or 0.0)[0]
+        what = f"{least.setting.name}, {least.setting.block_frames} frames, guard {least.setting.guard_ms:g} ms"
+        lines.append(f"The least delay that holds here: {least.delay_ms:.1f} ms of the host's ({what}).")
     return lines
 
 
-def _by_setting(cells: list[Cell], path: str) -> list[list[Cell]]:
-    settings = dict.fromkeys(cell.setting for cell in cells)
-    groups = [[cell for cell in cells if cell.setting == setting and cell.path == path] for setting in settings]
-    return [group for group in groups if group]
+def _summary(cells: list[Cell], model: str, path: str) -> str:
+    """For each size of block the guard from which on all that were tried hold."""
+    those = [cell for cell in cells if cell.setting.name == model and cell.path == path]
+    held, failed = [], []
+    for block in sorted({cell.setting.block_frames for cell in those}):
+        from_ms = None
+        for guard_ms in sorted({cell.setting.guard_ms for cell in those}, reverse=True):
+            tried = [cell for cell in those if (cell.setting.block_frames, cell.setting.guard_ms) == (block, guard_ms)]
+            if not all(map(holds, tried)):
+                break
+            from_ms = guard_ms
+        if from_ms is None:
+            failed.append(str(block))
+        else:
+            held.append(f"{block} frames at {from_ms:g} ms guard")
+    line = f"{path} with {model} holds {', '.join(held) or 'nothing that was tried'}"
+    return f"{line}; not: {', '.join(failed)} frames." if failed else f"{line}."
 
 
 def holds(cell: Cell) -> bool:
@@ -191,8 +203,9 @@ def _verdict(cells: list[Cell]) -> str:
     if not failed:
         return f"{path} holds {what}: {misses} of {hops} hops late or lost, by the machine alone {floor}."
     under = ", ".join(f"{cell.load} {100.0 * cell.deadline_misses / max(cell.hops, 1):.1f} %" for cell in failed)
-    margins = [cell.least_margin_ms for cell in failed if cell.least_margin_ms is not None]
-    enough = f"; a guard of {setting.guard_ms - min(margins):.1f} ms would have done" if margins else ""
+    lacking_ms = -min((cell.least_margin_ms for cell in failed if cell.least_margin_ms is not None), default=0.0)
+    # Blocks that the device lost are saved by no guard.
+    enough = f"; a guard of {setting.guard_ms + lacking_ms:.1f} ms would have done" if lacking_ms > 0.0 else ""
     return f"{path} does not hold {what}: late or lost under {under}{enough}."
 
 

@@ -16,7 +16,7 @@ from realtime.report import Report
 from .document import Document, Table, parts_of, tables_of
 
 #: Narrower terminals wrap; a file or a pipe has no width of its own.
-_LEAST_WIDTH = 120
+_LEAST_WIDTH = 140
 
 
 class Output:

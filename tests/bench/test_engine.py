@@ -145,7 +145,16 @@ def test_of_several_settings_the_least_delay_that_holds_is_named() -> None:
         _cell("native", 0, 0, guard_ms=2.0),
         _cell("native", 0, 0, guard_ms=10.0),
     ]
-    assert verdicts(cells)[-1].startswith("The least delay that holds here: 12.0 ms")
+    summary, least = verdicts(cells)
+    assert summary == "native with default holds 128 frames at 2 ms guard."
+    assert least.startswith("The least delay that holds here: 12.0 ms")
+    assert verdicts(cells[:1] + cells[:1])[0].startswith("native does not hold")
+
+
+def test_a_guard_is_no_remedy_for_blocks_that_the_device_lost() -> None:
+    (line,) = verdicts([_cell("native", 0, 0, lost_s=1.0)])
+    assert "does not hold" in line
+    assert "would have done" not in line
 
 
 def test_names_that_are_none_are_answered_with_the_nearest() -> None:
