@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -93,6 +94,16 @@ def statistics_table(state: ViewState) -> Table:
     table.add_row("xruns", f"{s.xruns + s.device_xruns}", style="red" if s.xruns + s.device_xruns else "")
     table.add_row("resyncs / bad chunks", f"{s.resyncs} / {s.bad_chunks}")
     table.add_row("cutoff", f"{state.engine.cutoff_hz:.0f} Hz")
+    return table
+
+
+def chain_table(stages: list[dict[str, Any]]) -> Table:
+    """Every stage of a chain with its latency and the time that it takes."""
+    table = Table("stage", "latency", "mean", "p99", "load", box=None, padding=(0, 1), header_style="dim")
+    for stage in stages:
+        notes = " (bypassed)" * stage["bypass"] + " (failing)" * stage["failing"]
+        cost = f"{stage['mean_us']:.1f} µs", f"{stage['p99_us']:.1f} µs", f"{100 * stage['load']:.2f} %"
+        table.add_row(f"{stage['name']}{notes}", f"{stage['latency_ms']:.2f} ms", *cost)
     return table
 
 

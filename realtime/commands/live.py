@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.live import Live
 
 from ..config import LiveSettings, load_live_settings
-from ..console import ViewState, budget_table, render, statistics_table
+from ..console import ViewState, budget_table, chain_table, render, statistics_table
 from ..control.desk import Desk
 from ..control.keyboard import HINTS
 from ..errors import FullbandError
@@ -140,6 +140,9 @@ def _summary(report: Report, result: dict[str, Any], session: Session) -> None:
     state = _view_state(session, meter, meter)
     report.say(f"\n[bold]{state.statistics.seconds:.1f} s[/bold] through {session.backend.describe()}")
     report.console.print(statistics_table(state))
+    if chain := session.engine.describe_chain():
+        report.say("chain")
+        report.console.print(chain_table(chain))
     report.say("latency")
     report.console.print(budget_table(state.budget))
     report.say(f"first audio {result['first_audio_ms']:.0f} ms after the command")
