@@ -26,8 +26,9 @@ keys in SDP (488), TLS, SRV records, and redirection, which would be an open rel
 | `dialog.py`, `session.py` | what two parties know of each other; that the other is still there |
 | `sdp.py`, `media.py` | offer and answer; the RTP leg that they agree on |
 | `call.py`, `incoming.py`, `outgoing.py` | one party of a call |
-| `bridge.py`, `service.py` | two parties joined; a caller answered by a file or an echo |
-| `agent.py` | requests to calls; limits; the way out |
+| `conversation.py`, `bridge.py`, `answering.py` | a call; two parties joined; a caller answered by a file or an echo |
+| `agent.py`, `desk.py` | messages to calls, and the way out; what is done with callers |
 | `registration.py` | a name kept at a registrar |
 | `limits.py`, `records.py`, `metrics.py`, `settings.py` | how much; what was; how it goes; what is wished |
+| `host.py` | started, drained, ended |
 """

@@ -86,7 +86,12 @@ class Host:
                 await agent.close()
                 if metrics is not None:
                     metrics.close()
-            return {"ended": agent.counters.calls, "messages": _counted(agent.counters), "records_lost": desk.lost}
+            return {
+                "ended": agent.counters.calls,
+                "messages": _counted(agent.counters),
+                "records_lost": desk.lost,
+                "exchange": exchange.statistics().as_dict(),
+            }
 
     def end(self) -> None:
         """Once: drain. Twice: hang up."""

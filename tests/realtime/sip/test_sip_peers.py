@@ -125,6 +125,9 @@ def test_twenty_calls_at_once_and_two_hundred_in_a_row_all_succeed(tmp_path: Pat
             figures = json.loads(running.figures.read_text())
     finally:
         stop_group(callee)
+    print(
+        {key: figures["exchange"][key] for key in ("ticks", "late_ticks", "dull_ticks", "skipped_ticks", "tick_p50_ms")}
+    )
     assert figures["ended"] == {"answered": 220}
     assert figures["messages"]["faults"] == 0
     began = [record["answered"] for record in together_records]
