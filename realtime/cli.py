@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -81,13 +83,27 @@ def _announce_compilation() -> None:
         sys.stderr.write("compiling the audio path for this processor, once …\n")
 
 
+@contextmanager
+def _without_scipy() -> Iterator[None]:
+    """numba looks for SciPy's linear algebra as soon as it is used: long to import, and nothing here needs it."""
+    if "scipy" in sys.modules:
+        yield
+        return
+    sys.modules["scipy"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["scipy"]
+
+
 def _load(name: str, commands: dict[str, tuple[str, str]]) -> Any:
     module_name, help_text = commands[name]
     if name == "live":
         hold_reloads()
     if name in ("live", "file", "doctor", "bench", "sip", "rtp", "web"):
         _announce_compilation()
-    module = importlib.import_module(module_name)
+    with _without_scipy() if name == "live" else nullcontext():
+        module = importlib.import_module(module_name)
     loaded: Any = getattr(module, name)
     if not isinstance(loaded, typer.Typer):
         single = typer.Typer(add_completion=False)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from numba import njit
 
+from bench.clicks import find_clicks, legal_jumps
+from bench.material import at_48_khz, telephone_voice
 from realtime.engine import Engine, EngineSettings, StreamFormat
 from realtime.guard import MAX_GUARD_MS, GuardKeeper
 from realtime.native import COMPILE_NOGIL
@@ -84,6 +86,47 @@ def test_a_device_that_calls_back_in_bursts_is_learnt_and_no_click_is_heard(doub
     assert np.abs(heard[-60_000:-12_288]).max() == pytest.approx(0.6, abs=0.02)
     settled = heard[10_000:-24_576]
     assert np.abs(np.diff(settled, n=2)).max() < 5 * 2 * np.abs(np.diff(tone, n=2)).max()
+
+
+def test_the_guard_grows_and_shrinks_under_a_voice_without_a_click(doubling: Path) -> None:
+    """Larger after misses, back again slowly, by the detector's measure of what a legal fade of this voice gives."""
+    piece, calm = 12_288, 170
+    edge = np.hanning(2 * 2_400)
+    voice = at_48_khz(telephone_voice(2.0))[0]
+    voice[:2_400] *= edge[:2_400]
+    voice[-2_400:] *= edge[-2_400:]
+    source = np.ascontiguousarray(np.resize(voice, (12 + calm) * piece).astype(np.float32))
+    # The model adds the voice once more.
+    legal = np.resize(2.0 * legal_jumps(voice.astype(np.float64)), len(source))
+    heard = np.zeros_like(source)
+    limit = np.zeros(len(source))
+    guards = [2.0]
+    with Engine(StreamFormat(48_000, 48_000, 128), EngineSettings(doubling, guard_ms=2.0)) as engine:
+        keeper = GuardKeeper(2.0)
+        before = engine.delay_samples
+        for number, start in enumerate(range(0, len(source), piece)):
+            now = slice(start, start + piece)
+            delay = engine.delay_samples
+            _bursts(engine.port_address, engine.worker.address, source[now], heard[now], 128, 8 if number < 12 else 1)
+            limit[now] = 1e-4 + 1.5 * (np.roll(legal, before)[now] + np.roll(legal, delay)[now])
+            before = delay
+            margin = engine.take_least_margin()
+            assert margin is not None
+            change = keeper.observe(margin / 48.0)
+            if change is not None:
+                engine.set_guard_ms(change.guard_ms)
+                guards.append(change.guard_ms)
+    assert max(guards) > 10.0
+    assert guards.index(max(guards)) <= 3, guards
+    assert len(guards) - guards.index(max(guards)) > 2, "it came back in more than one step"
+    assert guards[-1] < 0.5 * max(guards)
+    assert np.abs(heard).max() > 0.1
+    clicks = find_clicks(heard, limit)
+    assert clicks.count == 0, clicks
+    # The same run with one change made at once would have been heard.
+    cut = len(heard) // 2 + int(np.argmax(np.abs(heard[len(heard) // 2 : len(heard) // 2 + 48_000])))
+    spoilt = np.concatenate([heard[:cut], heard[cut + 240 :], np.zeros(240, np.float32)])
+    assert find_clicks(spoilt, limit).count > 0
 
 
 def test_a_changed_delay_is_exactly_the_one_reported(identity: Path) -> None:
