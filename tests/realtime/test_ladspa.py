@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from realtime.backends.simulated import SimulatedDevice
 from realtime.engine import Engine, EngineSettings, StreamFormat
 from realtime.errors import FullbandError
+from realtime.paths import find_model
 from realtime.plugins.ladspa.catalogue import all_plugins, find_plugin, folders
 from realtime.plugins.ladspa.descriptor import key_of, unit_of
 from realtime.plugins.ladspa.stage import LadspaStage, parameters_of, wiring
@@ -218,3 +220,27 @@ def test_real_plugins_run_at_the_latency_they_tell(name: str, latency_samples: i
     assert np.isfinite(heard).all()
     assert np.abs(heard[12_000:]).max() > 1e-3
     assert (told["faults"], told["failing"]) == (0, False)
+
+
+@pytest.mark.parametrize("plugin", ["good.so:delay48", "fast_lookahead_limiter_1913.so:fastLookaheadLimiter"])
+def test_a_chain_with_a_plugin_in_it_is_as_late_as_computed(
+    made: Path, monkeypatch: pytest.MonkeyPatch, plugin: str
+) -> None:
+    _installed("fast_lookahead_limiter_1913.so")
+    monkeypatch.setenv("LADSPA_PATH", ":".join(map(str, [made, *folders()])))
+    x = (0.1 * np.random.default_rng(0).standard_normal(48_000)).astype(np.float32)
+    stages = [{"plugin": "high-pass"}, {"plugin": plugin}, {"plugin": "network"}, {"plugin": "limiter"}]
+    settings = EngineSettings(find_model("default"), cutoff_hz=8_000.0, chain=resolve(stages))
+    with (
+        SimulatedDevice(x[None], 48_000, block_frames=128, freewheel=True) as device,
+        Engine(device.stream, settings) as engine,
+    ):
+        engine.start()
+        device.start(engine)
+        device.wait()
+        heard, delay = device.played[0], engine.delay_samples
+        statistics = engine.statistics()
+    size = 1 << 17
+    product = np.fft.irfft(np.fft.rfft(heard, size) * np.fft.rfft(x, size).conj(), size)
+    assert int(np.argmax(product)) == delay
+    assert (statistics.dull_seconds, statistics.deadline_misses, statistics.bad_chunks) == (0.0, 0, 0)
