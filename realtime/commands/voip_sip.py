@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from ..report import Report
 from ..voip.sip.host import Host
@@ -67,7 +69,12 @@ def sip(
     }
     settings = load_sip_settings(config, {key: value for key, value in given.items() if value is not None})
     report = Report(json_target)
-    report.finish(asyncio.run(Host(settings, report.say, every).run()))
+    report.finish(asyncio.run(Host(settings, plainly(report), every).run()))
+
+
+def plainly(report: Report) -> Callable[[str], None]:
+    """Says words that strangers have chosen as they are: a caller may be named ``[/bold]``."""
+    return lambda text: report.say(escape(text))
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from realtime.commands.voip_sip import plainly
 from realtime.paths import CONFIGS
+from realtime.report import Report
 from realtime.voip.sip.host import Host
 from realtime.voip.sip.settings import SipSettings, load_sip_settings
 
@@ -100,6 +102,13 @@ def test_the_settings_that_ship_are_right_with_all_their_examples(tmp_path: Path
     path.write_text(re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", text))
     settings = load_sip_settings(path, {"records": None})
     assert settings.account is not None and settings.targets and settings.advertise
+
+
+def test_a_caller_cannot_write_markup_to_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    said = plainly(Report(None))
+    for words in ("call 1  [/bold]@127.0.0.1 → echo", "listening on udp:[::1]:5060"):
+        said(words)
+        assert capsys.readouterr().out.strip() == words
 
 
 def test_a_password_on_the_command_line_is_no_option() -> None:
