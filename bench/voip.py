@@ -53,6 +53,9 @@ CONDITIONS = {
     ),
 }
 
+#: ViSQOL takes as long as it is given audio; so much of each call says enough.
+_SCORED_S = 8.0
+
 #: The beginning, where the buffer settles, is not judged.
 _SETTLE_S = 2.0
 
@@ -307,7 +310,7 @@ def score(run_: Run, progress: Callable[[str], None] = lambda _: None) -> list[R
             continue
         given = run_.heard[result.condition, result.way][first + delay :]
         wanted = reference[first + wanted_delay :]
-        count = min(len(given), len(wanted))
+        count = min(len(given), len(wanted), int(_SCORED_S * RATE_HZ))
         scored.append(replace(result, visqol=visqol(given[:count], wanted[:count])))
     return scored
 

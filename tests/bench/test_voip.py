@@ -1,0 +1,46 @@
+"""Mouth to ear, measured: a known delay is found, and the adaptive buffer stands beside a fixed one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.voip import CONDITIONS, Ear, Mouth, _delays_ms, run, voice
+
+
+def test_the_mouth_says_the_clip_again_and_again() -> None:
+    said = voice()
+    mouth = Mouth(said)
+    heard = np.concatenate([mouth.pull() for _ in range(2 * len(said) // 480)])
+    np.testing.assert_array_equal(heard, np.resize(said, len(heard)))
+
+
+@pytest.mark.parametrize("delay", [480, 17_777])
+def test_a_planted_delay_is_found(delay: int) -> None:
+    said = voice()
+    heard = np.concatenate([np.zeros(delay, np.float32), said])
+    found = _delays_ms(heard, said)
+    assert len(found) > 60
+    assert np.abs(np.percentile(found, (5, 95)) - delay / 48.0).max() < 0.1
+
+
+@pytest.mark.slow
+def test_a_bad_call_is_heard_sooner_and_more_of_it_than_through_a_fixed_buffer() -> None:
+    ran = run("PCMU", 8.0, ["loss 5 %"], seed=1)
+    by_way = {result.way: result for result in ran.results}
+    adaptive, fixed = by_way["adaptive"], by_way["fixed"]
+    assert adaptive.lost_share == fixed.lost_share > 0.0
+    assert adaptive.statistics is not None
+    assert adaptive.statistics["packets_received"] > 300
+    assert adaptive.delay_p50_ms is not None
+    # A machine that stalls makes the delay longer; the fixed buffer's is 100 ms before anything is lost.
+    assert adaptive.delay_p50_ms < 150.0
+    assert fixed.delay_p50_ms is None or adaptive.delay_p50_ms < fixed.delay_p50_ms
+
+
+def test_every_condition_is_one_and_the_first_is_none() -> None:
+    names = list(CONDITIONS)
+    assert names[0] == "clean"
+    assert CONDITIONS["clean"] == type(CONDITIONS["clean"])()
+    assert len(set(CONDITIONS.values())) == len(names)
+    assert len(Ear().heard) == 0
