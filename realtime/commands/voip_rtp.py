@@ -40,7 +40,9 @@ def _shown_leg(name: str, leg: dict[str, Any] | None) -> str | None:
 
 
 def rtp(
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.")] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="A preset by name (telephone), or the path of a TOML file.")
+    ] = None,
     listen: Annotated[
         str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where RTP comes to; ':5004' is loopback.")
     ] = None,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ..audiofile import open_writer
 from ..errors import FullbandError, nearest
 from ..onnx.contract import RATE_HZ
+from ..paths import CONFIGS
 from .codecs import CODECS, Codec, find_codec
 from .exchange import Exchange
 from .files import FileSink, FileSource
@@ -21,6 +22,8 @@ from .frames import Sink, Source
 from .leg import Leg
 from .media import Address, Direction, Media
 from .speaker import SpeakerSink
+
+_PRESETS = CONFIGS / "voip"
 
 #: How keys are sent where nobody has said so, by the codec's clock.
 _EVENTS_TYPE = {8_000: 101, 48_000: 110}
@@ -79,12 +82,24 @@ def parse_address(text: str) -> Address:
     return host, number
 
 
-def load_rtp_settings(path: Path | None, given: dict[str, Any]) -> RtpSettings:
-    """Settings from the TOML file *path* (None: defaults), overridden by *given*.
+def _preset_path(name: str) -> Path:
+    """A preset that ships, by its name, or any file that ends in .toml."""
+    if name.endswith(".toml"):
+        return Path(name)
+    shipped = {path.stem: path for path in sorted(_PRESETS.glob("*.toml"))}
+    if name in shipped:
+        return shipped[name]
+    known = ", ".join(nearest(name, list(shipped)) or shipped)
+    raise FullbandError(f"no preset named '{name}'; there are: {known}, or give the path of a .toml file", 2)
+
+
+def load_rtp_settings(preset: str | None, given: dict[str, Any]) -> RtpSettings:
+    """Settings from *preset* (a name or a path; None: defaults), overridden by *given*.
 
     Raises :class:`FullbandError` that names the key, what is wrong with it, and the nearest right one.
     """
     values: dict[str, Any] = {}
+    path = None if preset is None else _preset_path(preset)
     if path is not None:
         try:
             values = tomllib.loads(path.read_text())

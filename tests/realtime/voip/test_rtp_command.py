@@ -176,6 +176,13 @@ def test_wrong_usage_is_one_line_that_says_what_to_do(given: dict[str, object], 
     assert caught.value.exit_status == 2
 
 
+def test_a_preset_that_ships_is_found_by_name_and_the_command_line_wins() -> None:
+    settings = load_rtp_settings("telephone", {"codec": "PCMA"})
+    assert (settings.listen, settings.codec, settings.cutoff_hz) == ("127.0.0.1:5004", "PCMA", 4_000.0)
+    with pytest.raises(FullbandError, match="telephone"):
+        load_rtp_settings("telefone", {})
+
+
 def test_addresses_of_both_families_are_read() -> None:
     assert parse_address(":5004") == ("127.0.0.1", 5004)
     assert parse_address("[::1]:5004") == ("::1", 5004)
