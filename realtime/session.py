@@ -28,7 +28,7 @@ from .guard import GUARD_RANGE_MS, GuardControl, GuardKeeper
 from .latency import LatencyBudget
 from .overload import OverloadControl
 from .paths import find_model
-from .stages import amended, specs_of
+from .stages import StageWatch, amended, specs_of
 from .statistics import Statistics
 from .supervisor import FirstBlocks, Supervisor
 from .taps import Tap
@@ -96,6 +96,7 @@ class Session:
         self._detector: BandwidthDetector | None = None
         self._guard: GuardControl | None = None
         self._overload = self._watch_overload()
+        self._stages = StageWatch(self.engine.describe_chain)
         self._step_downs = 0
         self._guard_changes = 0
         self._follow_settings()
@@ -206,6 +207,7 @@ class Session:
                 self._notices.append(f"guard {change.guard_ms:.1f} ms: {change.reason}")
             if not self.lost and (line := self._overload.poll(now_s)) is not None:
                 self._notices.append(line)
+            self._notices += self._stages.poll(now_s)
         notices, self._notices = self._notices, []
         return notices
 

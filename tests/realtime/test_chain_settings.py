@@ -12,7 +12,7 @@ from realtime.backends.simulated import SimulatedDevice
 from realtime.config import LiveSettings, StageSettings, load_live_settings
 from realtime.errors import FullbandError
 from realtime.session import Session
-from realtime.stages import amended, specs_of
+from realtime.stages import StageWatch, amended, specs_of
 from tests.models import identity_model
 
 
@@ -137,3 +137,13 @@ def test_a_running_chain_is_told_and_its_settings_follow(session: Session) -> No
             ask(line)
     session.reload(session.settings.model_copy(update={"chain": (StageSettings(plugin="high-pass"),)}))
     assert [stage["name"] for stage in session.engine.describe_chain()] == ["high-pass"]
+
+
+def test_a_stage_that_gives_no_audio_is_told_once_and_again_when_it_is_back() -> None:
+    counts = iter([0, 3, 9, 9])
+    watch = StageWatch(lambda: [{"name": "gate", "faults": next(counts)}, {"name": "gain", "faults": 0}])
+    told = [watch.poll(float(second)) for second in range(1, 5)]
+    assert watch.poll(4.5) == []
+    assert told[0] == told[2] == []
+    assert told[1] == ["stage 'gate' gives no audio (NaN, or far too loud): the voice goes past it"]
+    assert told[3] == ["stage 'gate' is heard again"]
