@@ -285,19 +285,14 @@ class Session:
         before = self.settings
         kept = [key for key in _FIXED_KEYS if getattr(settings, key) != getattr(before, key)]
         settings = settings.model_copy(update={key: getattr(before, key) for key in kept})
-        if settings.chain != before.chain:
-            self.engine.set_chain(specs_of(settings))
-            self._change(chain=settings.chain)
-        self._reload_models(settings)
-        if self._supervisor is not None and any(getattr(before, key) != getattr(settings, key) for key in _DEVICE_KEYS):
-            self._fade_out()
-            try:
-                self.backend = self._supervisor.change(lambda: self._open_anew(settings))
-            except FullbandError:
-                self._reload_models(before)
-                raise
-            finally:
-                self._set_engine()
+        self._reload_chain(settings)
+        try:
+            self._reload_models(settings)
+            if any(getattr(before, key) != getattr(settings, key) for key in _DEVICE_KEYS):
+                self._reload_devices(settings, before)
+        except FullbandError:
+            self._reload_chain(before)
+            raise
         self.settings = settings
         self._set_engine()
         self.engine.set_guard_ms(settings.guard_ms)
@@ -305,6 +300,26 @@ class Session:
             self.engine.set_cutoff_hz(settings.cutoff_hz)
         self._follow_settings()
         return kept
+
+    def _reload_devices(self, settings: LiveSettings, before: LiveSettings) -> None:
+        """The devices of *settings*, or all as it was."""
+        if self._supervisor is None:
+            return
+        self._fade_out()
+        try:
+            self.backend = self._supervisor.change(lambda: self._open_anew(settings))
+        except FullbandError:
+            self._reload_models(before)
+            raise
+        finally:
+            self._set_engine()
+
+    def _reload_chain(self, settings: LiveSettings) -> None:
+        """The chain of *settings*, or the one that is."""
+        if settings.chain != self.settings.chain:
+            self.engine.set_chain(specs_of(settings))
+            self._change(chain=settings.chain)
+            self._follow_models()
 
     def _reload_models(self, settings: LiveSettings) -> None:
         """Both models of *settings*, or none of them."""

@@ -147,3 +147,12 @@ def test_a_stage_that_gives_no_audio_is_told_once_and_again_when_it_is_back() ->
     assert told[0] == told[2] == []
     assert told[1] == ["stage 'gate' gives no audio (NaN, or far too loud): the voice goes past it"]
     assert told[3] == ["stage 'gate' is heard again"]
+
+
+def test_a_reload_that_fails_leaves_the_chain_as_it_was(session: Session) -> None:
+    before = session.settings.chain
+    wanted = {"chain": (StageSettings(plugin="high-pass"),), "model": "defualt"}
+    with pytest.raises(FullbandError, match="no model named 'defualt'"):
+        session.reload(session.settings.model_copy(update=wanted))
+    assert session.settings.chain == before
+    assert [stage["name"] for stage in session.engine.describe_chain()] == ["gain", "limiter"]
