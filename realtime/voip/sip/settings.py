@@ -208,13 +208,17 @@ def load_sip_settings(path: Path | None, given: dict[str, Any]) -> SipSettings:
             raise FullbandError(f"cannot read the configuration {path}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FullbandError(f"{path} is not valid TOML: {error}") from None
+    if "answer" in given and "bridge_to" not in given:
+        values = {key: value for key, value in values.items() if key not in ("bridge_to", "targets")}
+    elif "bridge_to" in given and "answer" not in given:
+        values.pop("answer", None)
     origin = "command line" if path is None else str(path)
     try:
         settings = SipSettings.model_validate(values | given)
     except ValidationError as error:
         raise _explain(error, origin) from None
     if (settings.answer is None) == (settings.bridge_to is None and not settings.targets):
-        raise FullbandError("say what is done with callers: --answer echo, --answer FILE, or --bridge-to sip:…", 2)
+        raise FullbandError("say one thing that is done with callers: --answer echo or FILE, or --bridge-to sip:…", 2)
     return settings
 
 

@@ -104,6 +104,12 @@ def test_the_settings_that_ship_are_right_with_all_their_examples(tmp_path: Path
     assert settings.account is not None and settings.targets and settings.advertise
 
 
+def test_the_command_line_decides_what_is_done_with_callers() -> None:
+    shipped = CONFIGS / "voip.toml"
+    assert load_sip_settings(shipped, {"answer": "echo"}).bridge_to is None
+    assert load_sip_settings(shipped, {"bridge_to": "sip:a@127.0.0.1"}).bridge_to == "sip:a@127.0.0.1"
+
+
 def test_a_caller_cannot_write_markup_to_the_console(capsys: pytest.CaptureFixture[str]) -> None:
     said = plainly(Report(None))
     for words in ("call 1  [/bold]@127.0.0.1 → echo", "listening on udp:[::1]:5060"):
