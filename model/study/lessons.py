@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,10 @@ from scipy import stats
 from ..data.corpus import Clip, read_clip
 from ..metrics.waveform import low_band_snr_db
 from .config import PairsSection, Split
-from .contenders import interpolate
+from .contenders import BASELINES, interpolate
 from .evaluation import Standing, evenly
-from .measures import DB_PER_UNIT, Samples, score_chunks, snr_unit
-from .pairs import FULL_SCALE, Pairs, lower
+from .measures import DB_PER_UNIT, Samples, quartile_range, score_chunks, snr_unit
+from .pairs import FULL_SCALE, Pairs, cut, lower
 
 
 @dataclass(frozen=True)
@@ -163,6 +162,49 @@ def provenance(pairs: Pairs, numbers: Sequence[int]) -> Provenance:
     return Provenance(FULL_SCALE * float(third - first), FULL_SCALE * float(np.sqrt(np.mean(loudness**2))), thirds)
 
 
-def as_dict(lesson: Any) -> dict[str, Any]:
-    """For JSON."""
-    return asdict(lesson)
+@dataclass(frozen=True)
+class Corpus:
+    """One recording chain: SNR of interpolations in the study's unit, batch 1, and what explains it.
+
+    *off_centre* is a linear interpolation that takes a sample for the middle of the *factor* that replace it, as
+    resizers of pictures do: late by half of them less a half.
+    """
+
+    corpus: str
+    recordings: int
+    share_above: float
+    quartile_range: float
+    linear: float
+    spline: float
+    sinc: float
+    off_centre: float
+
+
+def off_centre(low: Samples, factor: int) -> Samples:
+    """[n, samples] -> [n, factor · samples], linear and late by (factor - 1) / 2 samples."""
+    samples = low.shape[1]
+    wanted = np.clip((np.arange(factor * samples) + 0.5) / factor - 0.5, 0, samples - 1)
+    return np.asarray([np.interp(wanted, np.arange(samples), row) for row in low], np.float32)
+
+
+def corpora(clips: Sequence[Clip], section: PairsSection, most: int = 13) -> list[Corpus]:
+    """By corpus, of *most* recordings each: the study's own data, VCTK, among them where it is there."""
+    found = []
+    for name in dict.fromkeys(clip.corpus for clip in clips):
+        own = [clip for clip in clips if clip.corpus == name and clip.seconds * 48_000 >= section.chunk]
+        chosen = [own[place] for place in evenly(np.arange(len(own)), most)]
+        if not chosen:
+            continue
+        chunks = [cut(read_clip(clip)[0], section) for clip in chosen]
+        sides = (np.concatenate(side).astype(np.float32) for side in zip(*chunks, strict=True))
+        high, low = (side / np.float32(FULL_SCALE) for side in sides)
+        linear, spline, sinc = (
+            score_chunks(interpolate(low, section.factor, how), high, 1).snr_unit for how in BASELINES
+        )
+        late = score_chunks(off_centre(low, section.factor), high, 1).snr_unit
+        spread = FULL_SCALE * quartile_range(high)
+        power = np.abs(np.fft.rfft(high * np.hanning(section.chunk).astype(np.float32), axis=1)) ** 2
+        edge = power.shape[1] // section.factor
+        share = float(power[:, edge:].sum() / power.sum())
+        found.append(Corpus(name, len(chosen), share, spread, linear, spline, sinc, late))
+    return found

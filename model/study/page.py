@@ -66,6 +66,7 @@ def assemble(results: dict[str, Any]) -> Report:
         tables.study_table(standings, results),
         tables.baseline_table(standings),
         tables.loudness_table(results),
+        tables.corpus_table(results),
         tables.recording_table(standings, results),
         tables.ablation_table(results),
         tables.leak_table(results),

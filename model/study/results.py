@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -55,7 +55,7 @@ def best(standings: Sequence[Standing]) -> Standing | None:
 
 def evaluate(
     folder: Path,
-    test: Sequence[Clip],
+    clips_of: Mapping[str, Sequence[Clip]],
     split: Split,
     *,
     batch: int,
@@ -65,12 +65,15 @@ def evaluate(
     jobs: int,
     advance: Callable[[float], None],
 ) -> dict[str, Any]:
-    """Score everything that is trained in *folder*; writes and gives its results."""
+    """Score everything that is trained in *folder*; writes and gives its results.
+
+    *clips_of* are the recordings of "train" and "test"; the first serve to tell corpora apart.
+    """
     runs = trained(folder)
     if not runs:
         raise FullbandError(f"{folder} has no trained network; `fullband study train` or `all` makes them")
     pairs = Pairs(folder / "pairs")
-    work = evaluation.plan(pairs, test, split, batch, chunks, clips, heard)
+    work = evaluation.plan(pairs, clips_of["test"], split, batch, chunks, clips, heard)
     contenders = [*evaluation.baselines(), *runs, *beside()]
     standings = evaluation.evaluate(contenders, work, jobs, lambda share: advance(0.8 * share))
     first = best(standings)
@@ -95,6 +98,7 @@ def evaluate(
         "aliasing": asdict(lessons.aliasing(work.clips, pairs.section)),
         "leaks": [asdict(lessons.leak(pairs, how, chunks)) for how in get_args(Split)],
         "rivalry": asdict(lessons.rivalry(standings)),
+        "corpora": [asdict(one) for one in lessons.corpora(clips_of["train"], pairs.section)],
         "provenance": asdict(lessons.provenance(pairs, work.numbers)),
         "facts": [fact.as_dict() for fact in find_facts([System(one.name, one.path) for one in beside()])],
     }

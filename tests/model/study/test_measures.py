@@ -17,7 +17,7 @@ from model.metrics.waveform import si_sdr_db, snr_db
 from model.study.config import PairsSection
 from model.study.contenders import BASELINES, Contender, interpolate, on_recording
 from model.study.evaluation import ClipScores, Standing, evenly
-from model.study.lessons import aliasing, leak, rivalry
+from model.study.lessons import aliasing, corpora, leak, off_centre, rivalry
 from model.study.measures import (
     DB_PER_UNIT,
     border_error_db,
@@ -130,6 +130,17 @@ def test_a_leak_is_found_where_there_is_one(tmp_path: Path) -> None:
     assert (speaker.speaker, speaker.recording, speaker.samples) == (0.0, 0.0, 0.0)
     assert shuffled.speaker == shuffled.recording == 1.0 and shuffled.samples > 0.8
     assert speaker.lookup_db == speaker.spline_db and shuffled.lookup_db > shuffled.spline_db + 3.0
+
+
+def test_what_an_interpolation_off_centre_costs_is_measured(tmp_path: Path) -> None:
+    ramp = np.arange(64, dtype=np.float32)[None]
+    assert np.allclose(off_centre(ramp, 4)[0, 8:-8], np.arange(8, 248) / 4 - 0.375)
+    from model.data.corpus import find_clips
+
+    clips = find_clips(write_corpus(tmp_path / "voices", 1, 2), "train")
+    (found,) = corpora(clips, PairsSection(clips=None))
+    assert found.corpus == "voices" and found.recordings == 2 and 0.3 < found.share_above < 0.9
+    assert found.off_centre < found.linear and found.quartile_range > 0.0
 
 
 def test_rivals_are_named() -> None:
