@@ -269,6 +269,7 @@ def everything(
     report.say(f"training: {trained}")
     found = _evaluate(folder, data, chosen, jobs, report, {"preset": preset, "trained_in": str(trained)})
     found["spent"] = str(watch.read())
+    found["commands"] = [f"fullband study all --preset {preset}" + (f" --steps {steps}" if steps else "")]
     from .results import RESULTS
 
     (folder / RESULTS).write_text(json.dumps(found, indent=1) + "\n")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .config import SAMPLE_RATE_HZ
 from .pairs import FULL_SCALE, Pairs
+from .pictures import save
 
 #: Chunks that the summary is taken of, evenly over all: enough for its quartiles.
 SUMMARY_CHUNKS = 2_000
@@ -91,5 +92,4 @@ def draw(pairs: Pairs, samples: NDArray[np.float32], target: Path, seed: int = 0
     axes[0][0].legend(fontsize=7)
     axes[-1][0].set_xlabel("ms")
     axes[-1][1].set_xlabel("kHz (dBFS upwards)")
-    figure.savefig(target, format="png")
-    return target
+    return save(figure, target)

@@ -46,7 +46,7 @@ def _about(results: dict[str, Any], standings: Sequence[Standing]) -> list[str]:
     five = ", ".join(f"{summary[name]:.0f}" for name in numbers)
     taken = "band-limited" if pairs["filtered"] else "taken without a filter"
     lines = [
-        f"{len(networks)} networks trained for {span} steps each, {minutes:.1f} minutes together, with "
+        f"{len(networks)} networks trained for {span} steps each, {minutes:.1f} minutes of wall clock summed up, with "
         f"{results.get('width', 1.0):.0%} of the study's filters. The study's 100 epochs were some 387 000 steps.",
         f"{summary['chunks']} chunks of {pairs['chunk']} samples, {pairs['overlap']} of them shared, of "
         f"{summary['recordings']} recordings by {summary['speakers']} talkers ({summary['minutes']:.0f} minutes); "
@@ -56,6 +56,8 @@ def _about(results: dict[str, Any], standings: Sequence[Standing]) -> list[str]:
     ]
     if "spent" in results:
         lines.append(f"The whole took {results['spent']}.")
+    if results.get("commands"):
+        lines.append(f"Made by {', '.join(f'`{command}`' for command in results['commands'])}.")
     return lines
 
 

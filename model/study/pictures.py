@@ -24,7 +24,8 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 
-def _save(figure: Any, target: Path) -> Path:
+def save(figure: Any, target: Path) -> Path:
+    """Write *figure* as a small PNG."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -52,7 +53,7 @@ def losses(runs: Sequence[Path], target: Path) -> Path:
         if axis.lines:
             axis.legend(fontsize=7, frameon=False)
     axes[0].set_ylabel("mean squared error")
-    return _save(figure, target)
+    return save(figure, target)
 
 
 def rivals(standings: Sequence[Standing], target: Path) -> Path:
@@ -65,7 +66,7 @@ def rivals(standings: Sequence[Standing], target: Path) -> Path:
         axis.annotate(standing.name, (x, y), xytext=(5, 2), textcoords="offset points", fontsize=7)
     axis.set(xlabel="LSD (lower is better)", ylabel="SNR, dB (higher is better)")
     axis.grid(alpha=0.25)
-    return _save(figure, target)
+    return save(figure, target)
 
 
 def scatter(wanted: Samples, given: dict[str, Samples], target: Path) -> Path:
@@ -79,7 +80,7 @@ def scatter(wanted: Samples, given: dict[str, Samples], target: Path) -> Path:
         axis.axline((0.0, 0.0), slope=1.0, color="0.4", lw=0.8)
         axis.set(title=name, xlabel="original")
     axes[0].set_ylabel("given")
-    return _save(figure, target)
+    return save(figure, target)
 
 
 def spectrograms(sounds: dict[str, Samples], target: Path) -> Path:
@@ -89,10 +90,10 @@ def spectrograms(sounds: dict[str, Samples], target: Path) -> Path:
     figure = _figure(9, 1.5 * len(sounds))
     axes = figure.subplots(len(sounds), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, samples) in zip(axes, sounds.items(), strict=True):
-        picture = Image.open(io.BytesIO(spectrogram_png(samples, pixels=(600, 100)))).convert("RGB")
+        picture = Image.open(io.BytesIO(spectrogram_png(samples, pixels=(480, 80)))).convert("RGB")
         extent = (0.0, len(samples) / 48_000.0, 0.0, 24.0)
         axis.imshow(np.asarray(picture), extent=extent, aspect="auto", interpolation="nearest")
         axis.set_title(name, loc="left", fontsize=9)
         axis.set_ylabel("kHz", fontsize=8)
     axes[-1].set_xlabel("seconds")
-    return _save(figure, target)
+    return save(figure, target)

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, get_args
 
 import numpy as np
 import soundfile
@@ -16,23 +17,24 @@ from realtime.errors import FullbandError
 from realtime.paths import shipped_models
 
 from ..data.corpus import Clip, read_clip
-from ..metrics.facts import find_facts
-from ..metrics.systems import System
 from ..report.listening import loudest
-from . import evaluation, lessons, look, pictures
-from .config import Split
+from . import evaluation, lessons, look, pictures, stream
+from .config import NetworkSection, Split
 from .contenders import BASELINES, Contender, on_chunks, on_recording
 from .evaluation import Standing, Work
 from .pairs import Pairs, lower
+from .unet import UNet
 
-#: Models of the host that are heard and scored beside the study's, where they ship.
-BESIDE = ("default", "study-unet")
+#: The shipped model that is heard and scored beside the study's.
+BESIDE = "default"
 
 #: Recordings of which the sounds are kept, and their length.
 EXAMPLES = 2
 EXAMPLE_S = 4.0
 
 RESULTS = "results.json"
+
+VARIANT_TAILS: tuple[Literal["plain", "inception"], ...] = ("plain", "inception")
 
 
 def trained(folder: Path) -> list[Contender]:
@@ -41,10 +43,10 @@ def trained(folder: Path) -> list[Contender]:
     return [Contender(run.name, run / "checkpoint.pt") for run in found]
 
 
-def beside() -> list[Contender]:
-    """The host's own models."""
-    shipped = shipped_models()
-    return [Contender(name, shipped[name]) for name in BESIDE if name in shipped]
+def beside(folder: Path) -> list[Contender]:
+    """Models of the host: the shipped one, and what `study export` has left in *folder*."""
+    exported = sorted(folder.glob("*.onnx"))
+    return [Contender(BESIDE, shipped_models()[BESIDE]), *(Contender(path.stem, path) for path in exported)]
 
 
 def best(standings: Sequence[Standing]) -> Standing | None:
@@ -74,7 +76,7 @@ def evaluate(
         raise FullbandError(f"{folder} has no trained network; `fullband study train` or `all` makes them")
     pairs = Pairs(folder / "pairs")
     work = evaluation.plan(pairs, clips_of["test"], split, batch, chunks, clips, heard)
-    contenders = [*evaluation.baselines(), *runs, *beside()]
+    contenders = [*evaluation.baselines(), *runs, *beside(folder)]
     standings = evaluation.evaluate(contenders, work, jobs, lambda share: advance(0.8 * share))
     first = best(standings)
     assert first is not None
@@ -100,11 +102,27 @@ def evaluate(
         "rivalry": asdict(lessons.rivalry(standings)),
         "corpora": [asdict(one) for one in lessons.corpora(clips_of["train"], pairs.section)],
         "provenance": asdict(lessons.provenance(pairs, work.numbers)),
-        "facts": [fact.as_dict() for fact in find_facts([System(one.name, one.path) for one in beside()])],
+        "costs": costs(folder),
     }
     (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
     advance(0.1)
     return results
+
+
+def costs(folder: Path) -> list[dict[str, Any]]:
+    """One hop of the host's models, and of the study's two networks of five blocks at full size, made causal.
+
+    What weights they have does not change what they cost: those two are not trained.
+    """
+    found = [stream.cost_of(one.path, one.name) for one in beside(folder) if one.path is not None]
+    with TemporaryDirectory() as place:
+        for tail in VARIANT_TAILS:
+            path = Path(place) / f"{tail}.onnx"
+            network = NetworkSection(tail=tail, causal=True, lookahead=12, dropout="none").unet(4)
+            hosted = stream.HostedUNet(UNet(network)).eval()
+            stream.write(hosted, path, stream.metadata(hosted, tail, "none", "untrained"))
+            found.append(stream.cost_of(path, f"{tail}-5, every filter, causal", 40))
+    return found
 
 
 def _draw(
@@ -130,7 +148,7 @@ def _sound(folder: Path, work: Work, chosen: Contender) -> None:
         low = lower(samples, section)
         part = loudest(samples, EXAMPLE_S)
         sounds = {"low": on_recording(Contender("sinc"), low, section.factor, None)}
-        for contender in (Contender("spline"), chosen, *beside()):
+        for contender in (Contender("spline"), chosen, *beside(folder)):
             sounds[contender.name] = on_recording(contender, low, section.factor, section.chunk)
         sounds["original"] = samples
         for place, (name, whole) in enumerate(sounds.items()):

@@ -153,6 +153,27 @@ class Cost:
         return {**vars(self), "rtf": self.rtf}
 
 
+def cost_of(path: Path, name: str, hops: int = 400) -> dict[str, Any]:
+    """One hop of any model of the host on one thread: milliseconds by the clock, and of the processor alone."""
+    stream = Stream(open_session(path))
+    chunk = 0.1 * np.random.default_rng(0).standard_normal((1, stream.input_samples), np.float32)
+    cutoff_hz = np.full((1, 1), 6_000.0, np.float32)
+    stream.time_hops(4, chunk, cutoff_hz)  # the first ones make room
+    busy_s = time.thread_time()
+    spent_s = stream.time_hops(hops, chunk, cutoff_hz)
+    busy_s = time.thread_time() - busy_s
+    hop_ms = 1e3 * stream.hop_samples / SAMPLE_RATE_HZ
+    return {
+        "name": name,
+        "hop_ms": hop_ms,
+        "latency_ms": 1e3 * stream.latency_samples / SAMPLE_RATE_HZ,
+        "hop_ms_p50": 1e3 * float(np.percentile(spent_s, 50)),
+        "hop_cpu_ms": 1e3 * busy_s / hops,
+        "rtf": 1e3 * busy_s / hops / hop_ms,
+        "file_kb": path.stat().st_size / 1e3,
+    }
+
+
 def multiplications(network: UNet) -> int:
     """Products of one hop: every weight of a convolution once for each of its output samples."""
     count = 0

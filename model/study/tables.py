@@ -190,26 +190,27 @@ def corpus_table(results: dict[str, Any]) -> Table:
     return Table("By corpus", note, head, rows, 1)
 
 
-def cost_table(results: dict[str, Any]) -> Table | None:
-    """The causal network beside the host's own."""
-    if not results["facts"]:
-        return None
+def cost_table(results: dict[str, Any]) -> Table:
+    """The causal networks beside the host's own."""
     rows = tuple(
         (
-            fact["system"],
-            f"{fact['hop_ms']:.2f}",
-            f"{fact['latency_ms']:.1f}",
-            f"{fact['hop_ms_p50']:.2f}",
-            f"{fact['hop_ms_p99']:.2f}",
-            f"{fact['hop_ms_p50'] / fact['hop_ms']:.2f}",
-            f"{fact['file_kb']:.0f}",
+            cost["name"],
+            f"{cost['hop_ms']:.2f}",
+            f"{cost['latency_ms']:.1f}",
+            f"{cost['hop_ms_p50']:.2f}",
+            f"{cost['hop_cpu_ms']:.2f}",
+            f"{cost['rtf']:.2f}",
+            "yes" if cost["rtf"] < 0.5 else "NO",
+            f"{cost['file_kb']:.0f}",
         )
-        for fact in results["facts"]
+        for cost in results["costs"]
     )
     note = (
-        "one hop on one thread of this machine, as busy as it was; above 1, the real-time factor is too slow to be live"
+        "one hop on one thread of this machine: p50 by the clock, as busy as it was, and the processor's own time, by "
+        "which RTF is. Live use needs room beside it: an RTF of more than 0.5 is not called live"
     )
-    return Table("In the stream", note, ("model", "hop ms", "latency ms", "p50 ms", "p99 ms", "RTF", "kB"), rows, 1)
+    head = ("model", "hop ms", "latency ms", "p50 ms", "processor ms", "RTF", "live", "kB")
+    return Table("In the stream", note, head, rows, 1)
 
 
 def in_short(standings: Sequence[Standing], results: dict[str, Any]) -> list[tuple[str, str]]:
@@ -217,7 +218,26 @@ def in_short(standings: Sequence[Standing], results: dict[str, Any]) -> list[tup
     by_name = {standing.name: standing for standing in standings}
     rivalry = results["rivalry"]
     snr, lsd, best = (by_name[name] for name in (rivalry["best_snr"], rivalry["best_lsd"], results["best"]))
-    return [*_lessons(snr, lsd, best, results), *_origin(results)]
+    return [*_lessons(snr, lsd, best, by_name["spline"], results), *_worth(best, results), *_origin(results)]
+
+
+def _worth(best: Standing, results: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the U of the U-Net is worth so far."""
+    whole = results["ablation"][""]
+    skips = {part: value - whole for part, value in results["ablation"].items() if part.startswith("skip")}
+    if not skips:
+        return []
+    part = max(skips, key=lambda one: abs(skips[one]))
+    text = (
+        f"In {best.name} after {best.steps} steps no skip is worth more than {abs(skips[part]):.2f} of the study's "
+        f"units ({part})"
+    )
+    if abs(skips[part]) < 0.05:
+        text += (
+            ": it is its last blocks on the added input so far. What comes up through the U has passed batch norm and "
+            "is of the order of one; what it is added to is 16-bit integers, thousands"
+        )
+    return [("What the skips are worth", f"{text}.")]
 
 
 def _origin(results: dict[str, Any]) -> list[tuple[str, str]]:
@@ -235,7 +255,9 @@ def _origin(results: dict[str, Any]) -> list[tuple[str, str]]:
     return [("Where its baselines come from", text)]
 
 
-def _lessons(snr: Standing, lsd: Standing, best: Standing, results: dict[str, Any]) -> list[tuple[str, str]]:
+def _lessons(
+    snr: Standing, lsd: Standing, best: Standing, spline: Standing, results: dict[str, Any]
+) -> list[tuple[str, str]]:
     alias, rivalry = results["aliasing"], results["rivalry"]
     leaks = {leak["split"]: leak for leak in results["leaks"]}
     rate_khz = 24.0 / results["pairs"]["factor"]
@@ -268,6 +290,7 @@ def _lessons(snr: Standing, lsd: Standing, best: Standing, results: dict[str, An
             f"{best.name} from isolated chunks: its error at the borders is {best.mean('border_error_db'):.1f} dB over "
             f"that elsewhere, {best.mean('whole_border_error_db'):.1f} dB in one piece; the step across a border is "
             f"{best.mean('border_step_db'):.1f} dB over others, {best.mean('whole_border_step_db'):.1f} dB in one "
-            "piece.",
+            f"piece. The spline, whose chunks end in a guess: {spline.mean('border_step_db'):.1f} dB, and "
+            f"{spline.mean('whole_border_step_db'):.1f} dB in one piece.",
         ),
     ]
