@@ -107,8 +107,9 @@ class Loop:
 
     def __init__(self, engine: Engine, probe: NDArray[np.float32], channels: int) -> None:
         self._probe = np.ascontiguousarray(probe, np.float32)
-        self.heard = np.zeros(len(probe), np.float32)
-        self.given = np.zeros(len(probe), np.float32)
+        # Full, not zeros: written to, so that no page has to be fetched while it runs.
+        self.heard = np.full(len(probe), 0.0, np.float32)
+        self.given = np.full(len(probe), 0.0, np.float32)
         self._record = aligned_zeros(1, LOOP)
         self.record = self._record[0]
         self.record["port"] = engine.port_address
@@ -150,7 +151,7 @@ class Cable:
         # What the speaker gets lies so many frames after what the microphone hears, in one piece of memory.
         record = self._device.record
         total = int(record["sink_frames"])
-        self._memory = np.zeros(self.delay_frames + total, np.float32)
+        self._memory = np.full(self.delay_frames + total, 0.0, np.float32)
         record["source"] = self._memory.ctypes.data
         record["source_frames"] = len(self._memory)
         record["sink"] = self._memory.ctypes.data + 4 * self.delay_frames

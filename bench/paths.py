@@ -116,8 +116,9 @@ class WorkerWork:
         samples = int((seconds + 1.0) * RATE_HZ) + contract.input_samples + contract.output_samples + self._delay
         # One timeline from the first sample on; before it there was silence.
         self._before = max(contract.input_samples, self._delay + contract.output_samples)
-        self._low = np.zeros(self._before + samples, np.float32)
-        self._high = np.zeros(self._before + samples, np.float32)
+        # Full, not zeros: written to, so that no page has to be fetched later.
+        self._low = np.full(self._before + samples, 0.0, np.float32)
+        self._high = np.full(self._before + samples, 0.0, np.float32)
         self._written = self._played = 0
         self._finished = contract.hop_samples - contract.latency_samples
         self._hops = self._late = self._run = self._longest = self._dull = 0

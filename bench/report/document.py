@@ -34,6 +34,11 @@ class Column:
     title: str
     format: str = ""
 
+    def is_text(self, rows: Sequence[dict[str, Any]]) -> bool:
+        """Whether all that is known in *rows* is words."""
+        known = [row[self.key] for row in rows if row.get(self.key) is not None]
+        return bool(known) and all(isinstance(value, str) for value in known)
+
     def show(self, row: dict[str, Any]) -> str:
         """The value of *row* as people read it; a dash for what was not measured."""
         value = row.get(self.key)

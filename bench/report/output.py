@@ -70,8 +70,8 @@ def write_page(content: dict[str, Any], target: str) -> None:
 def _rich(table: Table) -> RichTable:
     shown = RichTable(box=box.SIMPLE, padding=(0, 1, 0, 0))
     for column in table.columns:
-        texts = all(isinstance(row.get(column.key), str | None) for row in table.rows)
-        shown.add_column(column.title, justify="left" if texts else "right", overflow="fold")
+        text = column.is_text(table.rows)
+        shown.add_column(column.title, justify="left" if text else "right", overflow="fold")
     for row in table.rows:
         shown.add_row(*(column.show(row) for column in table.columns))
     return shown

@@ -37,13 +37,14 @@ def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _tables(part: dict[str, Any]) -> list[dict[str, Any]]:
-    found = []
+    found: list[dict[str, Any]] = []
     for table in tables_of(part):
-        texts = [all(isinstance(row.get(column.key), str | None) for row in table.rows) for column in table.columns]
+        texts = [column.is_text(table.rows) for column in table.columns]
+        said = any(one["note"] == table.note for one in found)
         found.append(
             {
                 "title": table.title,
-                "note": table.note,
+                "note": "" if said else table.note,
                 "head": [(column.title, text) for column, text in zip(table.columns, texts, strict=True)],
                 "rows": [
                     [(column.show(row), text) for column, text in zip(table.columns, texts, strict=True)]

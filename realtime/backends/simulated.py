@@ -71,7 +71,8 @@ class SimulatedDevice:
             self._source[frames:] = source.T[np.arange(most) % frames]
         self._silence = np.zeros((most, channels), np.float32)
         kept_blocks = min(self.blocks, int(KEPT_SECONDS * playback_rate_hz / block_frames)) if repeat else self.blocks
-        self._sink = np.zeros((kept_blocks * block_frames, playback_channels), np.float32)
+        # Written to, so that it is there: a page that has to be fetched first would keep the device waiting.
+        self._sink = np.full((kept_blocks * block_frames, playback_channels), 0.0, np.float32)
         self.lateness_histogram = new_cells()
         self._record = aligned_zeros(1, DEVICE)
         self.record = self._record[0]
