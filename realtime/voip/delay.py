@@ -28,6 +28,12 @@ _SLOT_NS = 1_000_000_000
 _SLOTS = 6
 
 
+#: When so many packets in a row come later than the fastest by more than anybody would wait for, the sender's clock has
+#: stood still, or the route is another one: what was learnt is worth nothing any more.
+_STEP_MS = 200.0
+_STEP_PACKETS = 8
+
+
 class DelayTarget:
     """Fed with the transit time of each packet: its arrival less its timestamp, in ms and to any constant."""
 
@@ -36,6 +42,7 @@ class DelayTarget:
         self._forget = 0.5 ** (1.0 / _HALF_LIFE)
         self._seen = 0
         self._slots: deque[list[float]] = deque(maxlen=_SLOTS)
+        self._recent: deque[float] = deque(maxlen=_STEP_PACKETS)
         self.base_ms = 0.0
         #: What jitter asks for: IN_TIME of the packets came within so much of the fastest.
         self.target_ms = _FIRST_TARGET_MS
@@ -43,10 +50,17 @@ class DelayTarget:
     def restart(self) -> None:
         """Another stream: the base is unknown, the jitter is likely what it was."""
         self._slots.clear()
+        self._recent.clear()
 
     def add(self, transit_ms: float, arrival_ns: int) -> None:
         """Take the next packet."""
-        slots = self._slots
+        slots, recent = self._slots, self._recent
+        recent.append(transit_ms)
+        if slots and len(recent) == _STEP_PACKETS and min(recent) - self.base_ms > _STEP_MS:
+            slots.clear()
+            slots.append([arrival_ns, min(recent)])
+            self._cells[:] = 0.0
+            self._seen = 0
         if not slots or arrival_ns - slots[-1][0] >= _SLOT_NS:
             slots.append([arrival_ns, transit_ms])
         else:

@@ -356,12 +356,15 @@ class Receiver:
         waiting = self._waiting
         excess_ms = self._excess_ms(now_ns)
         if excess_ms > _EXCESS_MS and not self._resting:
-            self.counts.resyncs += 1
             until = self._expected + int(excess_ms * self._per_ms)
+            left_out = 0
             while len(waiting) > 1 and waiting[0].time + waiting[0].length <= until:
                 self._expected = max(self._expected, waiting[0].time + waiting[0].length)
                 self._played = waiting.pop(0).sequence
-            self._signal.interrupt()
+                left_out += 1
+            if left_out:
+                self.counts.resyncs += 1
+                self._signal.interrupt()
         head = waiting.pop(0)
         skipped = max(self._expected - head.time, 0)
         self._played = head.sequence

@@ -144,6 +144,18 @@ def test_a_stall_of_the_network_leaves_no_delay_behind(said: Samples) -> None:
     assert heard.receiver.counts.lost == 0
 
 
+def test_a_sender_whose_clock_stood_still_is_soon_heard_as_before(said: Samples) -> None:
+    """All packets come 700 ms later than they did, for ever, as after a stall of the other side."""
+    media = Media(PCMU)
+    arriving = [(when + (0.7 if when > 5.0 else 0.0), packet) for when, packet in packets(media, said)]
+    heard = listen(media, arriving, SECONDS)
+    counts = heard.receiver.counts
+    assert counts.lost == 0
+    assert counts.resyncs <= 1
+    assert counts.concealed_samples < 48_000 * 1.0
+    assert np.abs(heard.delays_ms[620:]).max() < 60.0
+
+
 def test_another_stream_takes_over_at_once(said: Samples) -> None:
     media = Media(PCMU)
     sent = packets(media, said)
