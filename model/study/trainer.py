@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from realtime.errors import FullbandError
+
 from ..training.loop import Listener, Loop, load_checkpoint
 from .config import StudyConfig
 from .pairs import FULL_SCALE, Pairs
@@ -69,6 +71,12 @@ class StudyTrainer(Loop[PairBatch]):
     """
 
     def __init__(self, config: StudyConfig, pairs: Pairs, folder: Path, *, device: str = "cpu") -> None:
+        wanted = config.pairs
+        if (pairs.section.factor, pairs.section.filtered) != (wanted.factor, wanted.filtered):
+            raise FullbandError(
+                f"{pairs.folder} holds pairs of factor {pairs.section.factor}, filtered {pairs.section.filtered}; this "
+                f"run wants {wanted.factor} and {wanted.filtered}: make them with the same configuration"
+            )
         self.config = config
         self.pairs = pairs
         self.sides = pairs.split(config.run.split)

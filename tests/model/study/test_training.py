@@ -100,6 +100,12 @@ def test_a_loss_out_of_bounds_ends_the_run_and_leaves_the_weights(pairs: Pairs, 
     assert all(torch.equal(value, before[name]) for name, value in trainer.network.named_parameters())
 
 
+def test_pairs_of_another_kind_are_refused(pairs: Pairs, tmp_path: Path) -> None:
+    filtered = tiny().model_copy(update={"pairs": PairsSection(chunk=512, overlap=256, filtered=True)})
+    with pytest.raises(FullbandError, match="filtered False; this run wants 4 and True"):
+        StudyTrainer(filtered, pairs, tmp_path)
+
+
 def test_a_causal_network_is_held_to_the_delayed_original(pairs: Pairs, tmp_path: Path) -> None:
     config = tiny().model_copy(
         update={"network": tiny().network.model_copy(update={"causal": True, "lookahead": 8, "width": 0.1})}
