@@ -259,6 +259,21 @@ def soak(
 
 
 @bench.command()
+def drift(
+    minutes: Annotated[float, typer.Option(min=0.5, help="Of audio, each; it takes a thirtieth of that or so.")] = 60.0,
+    ppm: Annotated[float, typer.Option(min=0.0, max=1000.0, help="How far the clocks are apart, both ways.")] = 300.0,
+    timings: Annotated[
+        list[str] | None, typer.Option("--timing", help="Only these: steady, jitter, pairs, stalls.")
+    ] = None,
+    json_target: _Json = None,
+) -> None:
+    """An hour on two clocks that run apart, faster than real time: does the delay stay, is a tone clean?"""
+    from .drift_commands import drift_run
+
+    drift_run(Report(json_target), minutes, ppm, timings or [])
+
+
+@bench.command()
 def bandwidth(
     data: Annotated[Path, typer.Option("--data", help="A folder of recordings with a manifest.csv.")],
     only: Annotated[list[str] | None, typer.Option("--case", help="Only cases whose name has this in it.")] = None,

@@ -93,7 +93,11 @@ def statistics_table(state: ViewState) -> Table:
     table.add_row("dull", f"{s.dull_seconds:.2f} s", style="red" if s.dull_seconds else "")
     table.add_row("xruns", f"{s.xruns + s.device_xruns}", style="red" if s.xruns + s.device_xruns else "")
     table.add_row("resyncs / bad chunks", f"{s.resyncs} / {s.bad_chunks}")
-    table.add_row("cutoff", f"{state.engine.cutoff_hz:.0f} Hz")
+    if state.engine.stream.separate_clocks:
+        # One row for both: there are 24.
+        table.add_row("cutoff / drift", f"{state.engine.cutoff_hz:.0f} Hz / {s.drift_ppm:+.1f} ppm")
+    else:
+        table.add_row("cutoff", f"{state.engine.cutoff_hz:.0f} Hz")
     return table
 
 

@@ -8,7 +8,7 @@ Afek et al., "Atomic snapshots of shared memory", J. ACM 40, 1993).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,11 +75,14 @@ class Statistics:
 
     def as_dict(self, *, histograms: bool = False) -> dict[str, Any]:
         """For reports; with the buckets of the *histograms* where they are wanted."""
-        values = {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
-        for name in _HISTOGRAMS:
-            del values[name]
-            if histograms:
-                values[name] = getattr(self, name).as_dict()
+        # Not dataclasses.asdict, which copies the histograms: a client may ask a hundred times a second.
+        values: dict[str, Any] = {}
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if name not in _HISTOGRAMS:
+                values[name] = round(value, 4) if isinstance(value, float) else value
+            elif histograms:
+                values[name] = value.as_dict()
         return values
 
     def since(self, earlier: Statistics) -> Statistics:

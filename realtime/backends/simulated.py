@@ -104,6 +104,15 @@ class SimulatedDevice:
         self.record["stall_at_ns"] = int(1e9 * at_s)
         self.record["stall_ns"] = int(1e9 * seconds)
 
+    def disturb(self, *, jitter_ms: float = 0.0, burst: int = 1, buffered_blocks: int = BUFFERED_BLOCKS) -> None:
+        """Let callbacks come up to *jitter_ms* late, *burst* of them together, and ride out a stall of so many blocks.
+
+        Only what two clocks are told of the time, and in which order blocks come, is disturbed: no frame is lost.
+        """
+        self.record["jitter_ns"] = int(1e6 * jitter_ms)
+        self.record["burst"] = burst
+        self.record["buffered_blocks"] = buffered_blocks
+
     def lose_capture(self, seconds: float, at_s: float) -> None:
         """Let no capture block through for *seconds* from *at_s* on; their frames are lost."""
         self.record["gap_at_ns"] = int(1e9 * at_s)

@@ -211,9 +211,10 @@ def stats(
     every_s: Annotated[float, typer.Option("--every", min=0.01, help="Seconds between two, with --watch.")] = 1.0,
 ) -> None:
     """All counters; with --json the histograms, too, and with --watch one object a line."""
+    histograms = json_target is not None
     with _host(context, to) as host:
         if not watch:
-            told = host.ask("stats")
+            told = host.ask("stats", histograms=histograms)
             if json_target is not None:
                 _write(json_target, told)
             else:
@@ -221,7 +222,7 @@ def stats(
             return
         show = _line_writer(json_target) if json_target is not None else _redraw
         while True:
-            show(host.ask("stats"))
+            show(host.ask("stats", histograms=histograms))
             time.sleep(every_s)
 
 

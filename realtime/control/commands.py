@@ -68,7 +68,7 @@ class Commands:
             case protocol.Chain():
                 return {"stages": session.engine.describe_chain(), "latency": session.latency.as_dict()}
             case protocol.Stats():
-                return session.statistics().as_dict(histograms=True)
+                return session.statistics().as_dict(histograms=request.histograms)
             case protocol.Status():
                 return {"name": self.name, "pid": os.getpid(), "version": __version__, **session.status()}
             case protocol.Reload():

@@ -53,6 +53,10 @@ DEVICE = np.dtype(
             "stall_ns",  # for so long; 0 again once it has
             "gap_at_ns",  # device time from which capture's blocks go missing,
             "gap_ns",  # for so long
+            "burst",  # callbacks that come together, when the last of them is due
+            "jitter_ns",  # a callback comes later than it is due by anything up to this,
+            "capture_shown_ns",  # and never before the one before it
+            "playback_shown_ns",
             "missed",  # 1: a block of capture has gone missing since the last one
             "stop",
             "done",
@@ -112,10 +116,35 @@ def _await_network(device):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
+def _last_of_burst(device, index):  # type: ignore[no-untyped-def]
+    """The block that is waited for before the callback of block *index*."""
+    burst = max(device.burst, 1)
+    return index // burst * burst + burst - 1
+
+
+@njit(**COMPILE)
+def _jitter_ns(device, index, stream):  # type: ignore[no-untyped-def]
+    """How late the callback of block *index* comes: evenly spread, and the same in every run."""
+    x = (2 * index + stream) * 2_654_435_761 & 0xFFFF_FFFF
+    x = (x ^ x >> 15) * 2_246_822_519 & 0xFFFF_FFFF
+    x = (x ^ x >> 13) * 3_266_489_917 & 0xFFFF_FFFF
+    return (x ^ x >> 16) * device.jitter_ns >> 32
+
+
+@njit(**COMPILE)
 def _capture_due_ns(device):  # type: ignore[no-untyped-def]
-    """When the next block of a capture device on its own clock is full, counted from the start."""
-    frames = (device.capture_blocks + 1) * device.capture_frames
-    return int(1e9 * frames / (device.capture_rate_hz * (1.0 + 1e-6 * device.capture_ppm)))
+    """When the next block of a capture device on its own clock is handed over, counted from the start."""
+    frames = (_last_of_burst(device, device.capture_blocks) + 1) * device.capture_frames
+    full_ns = int(1e9 * frames / (device.capture_rate_hz * (1.0 + 1e-6 * device.capture_ppm)))
+    return max(full_ns + _jitter_ns(device, device.capture_blocks, 0), device.capture_shown_ns)
+
+
+@njit(**COMPILE)
+def _playback_due_ns(device):  # type: ignore[no-untyped-def]
+    """When the next block of playback is asked for."""
+    frames = _last_of_burst(device, device.blocks) * device.block_frames
+    due_ns = (frames * 1_000_000_000) // device.playback_rate_hz
+    return max(due_ns + _jitter_ns(device, device.blocks, 1), device.playback_shown_ns)
 
 
 @njit(**COMPILE)
@@ -134,13 +163,15 @@ def device_thread(address):  # type: ignore[no-untyped-def]
     lateness = ints_at(device.lateness_histogram, CELLS)
     block = device.block_frames
     # One that was stopped goes on where it was.
-    tick = device.blocks
-    started_ns = max(now_ns(), device.clock) - (tick * block * 1_000_000_000) // device.playback_rate_hz
+    started_ns = max(now_ns(), device.clock) - (device.blocks * block * 1_000_000_000) // device.playback_rate_hz
     while load_acquire(address + _STOP) == 0 and device.played_frames + block <= device.limit_frames:
-        due_ns = (tick * block * 1_000_000_000) // device.playback_rate_hz
+        due_ns = _playback_due_ns(device)
         is_capture = device.separate_clocks != 0 and _capture_due_ns(device) <= due_ns
         if is_capture:
             due_ns = _capture_due_ns(device)
+            device.capture_shown_ns = due_ns
+        else:
+            device.playback_shown_ns = due_ns
         time_ns = _wait_until(device, started_ns + due_ns)
         if device.stall_ns > 0 and due_ns >= device.stall_at_ns:
             store_release(address + CLOCK_OFFSET, time_ns)
@@ -170,7 +201,6 @@ def device_thread(address):  # type: ignore[no-untyped-def]
             if device.playback_callback != 0:
                 _playback(device)
             device.blocks += 1
-            tick += 1
             store_release(address + _PLAYED, device.played_frames + block)
         if device.freewheel != 0 and device.worker != 0:
             _await_network(device)

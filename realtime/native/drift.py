@@ -37,6 +37,7 @@ DRIFT = np.dtype(
             "integral",  # of the loop, in samples per second
             "ppm",  # how much faster than nominal the resampler takes its input
             "seconds",  # since the delay was set
+            "wrong_seconds",  # played while the delay was off by more than is left to steering
             "first_errors",  # their sum while the loop is still open
             "first_count",
         )
@@ -46,7 +47,7 @@ DRIFT = np.dtype(
 
 #: The loop's natural frequency: high at first, to be settled within seconds, then low, so that the pitch stands still.
 _FAST_HZ = 0.25
-_SLOW_HZ = 0.05
+_SLOW_HZ = 0.04
 _FAST_SECONDS = 6.0
 _SLOWING_SECONDS = 4.0
 
@@ -59,6 +60,10 @@ _ANCHOR_ERROR = 24.0
 
 #: An error is believed up to this, so that a late callback is no kick: 2 ms.
 _LARGEST_ERROR = 96.0
+
+#: A callback that comes 20 ms late is not the delay's being wrong: what follows it makes up for it. One that is wrong
+#: stays so for longer.
+WRONG_SECONDS = 0.1
 
 #: Crystals differ by less than 300 ppm; more than 1500 ppm (2.6 cents) could be heard.
 _LARGEST_PPM = 1500.0
@@ -133,5 +138,6 @@ def forget_error(drift):  # type: ignore[no-untyped-def]
     drift.error = 0.0
     drift.smooth_error = 0.0
     drift.seconds = 0.0
+    drift.wrong_seconds = 0.0
     drift.first_count = 0.0
     drift.first_errors = 0.0

@@ -13,7 +13,17 @@ from numba import carray, njit
 
 from . import COMPILE
 from .continuation import FADE_SAMPLES, HISTORY_SAMPLES, predict
-from .drift import DRIFT, PROGRESS, RATE_HZ, anchor_error, captured_by_now, forget_error, read_progress, steer
+from .drift import (
+    DRIFT,
+    PROGRESS,
+    RATE_HZ,
+    WRONG_SECONDS,
+    anchor_error,
+    captured_by_now,
+    forget_error,
+    read_progress,
+    steer,
+)
 from .limiter import LIMITER, LIMITER_BYTES, limit
 from .memory import floats_at, load_acquire, offset_of, record_at, store_release
 from .network import CHANGED_OFFSET, NETWORK, SETTLED_OFFSET, network_index
@@ -281,7 +291,9 @@ def _keep_clocks(playback, count, time_ns, seconds):  # type: ignore[no-untyped-
     # While capture is silent nothing is repeated to fill the gap: the voice fades out, and in again when it is back.
     lost = playback.starved != 0 and fresh and error < -_LOST_SAMPLES
     wrong = anchor_error(drift)
-    if lost or (abs(error) > playback.max_excess and playback.starved == 0):
+    far = abs(error) > playback.max_excess and playback.starved == 0
+    drift.wrong_seconds = drift.wrong_seconds + seconds if far else 0.0
+    if lost or drift.wrong_seconds > WRONG_SECONDS:
         wrong = error
     if wrong != 0.0:
         playback.resyncs += 1

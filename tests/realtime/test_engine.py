@@ -143,6 +143,18 @@ def test_nan_from_the_network_costs_one_fade_and_no_click(tmp_path: Path) -> Non
     assert bend < 3 * clean
 
 
+@pytest.mark.parametrize("poison", [float("nan"), float("inf"), float("-inf")])
+def test_a_state_that_is_not_finite_is_forgotten_though_its_output_is_sound(tmp_path: Path, poison: float) -> None:
+    """Such a state never heals: what comes of it later must not be waited for."""
+    model = identity_model(tmp_path / "poison.onnx", poison_state_hop=100, poison=poison)
+    tone = (0.5 * np.sin(2 * np.pi * 300 * np.arange(48_000) / 48_000)).astype(np.float32)[None]
+    heard, delay, statistics = _freewheel(tone, 48_000, EngineSettings(model), 128)
+    # The count of hops begins anew; another hundred are run, and spoil it again.
+    assert statistics.bad_chunks == 2
+    assert np.isfinite(heard).all()
+    assert np.abs(np.diff(heard[0, delay + 10 :], n=2)).max() < 3 * np.abs(np.diff(tone[0], n=2)).max()
+
+
 def test_bypass_fades_without_a_click_and_leaves_the_voice(doubling: Path) -> None:
     tone = (0.3 * np.sin(2 * np.pi * 300 * np.arange(48_000) / 48_000)).astype(np.float32)[None]
     with (
