@@ -12,9 +12,9 @@ from realtime.backends.simulated import SimulatedDevice
 from realtime.session import Session
 
 from .clicks import RATE_HZ
-from .faults import SLOW_BY_S
+from .faults import FAULTS, SLOW_BY_S
 from .injection import Injection
-from .loads import LOADS, load
+from .loads import load
 from .material import TELEPHONE_HZ, at_48_khz, telephone_voice
 from .soak_judge import Judge
 from .succession import Succession
@@ -66,7 +66,7 @@ class SoakFaults:
         self._next_s = 1.0 + _FIRST_CALM_S
         self._stop_load: threading.Event | None = None
         self._load_ends_s = 0.0
-        loads = [self._load_of(name) for name in LOADS if name != "idle"]
+        loads = [self._load_of(fault.load) for fault in FAULTS if fault.load is not None]
         self._kinds: list[Callable[[float], str]] = [
             self._stall_engine, self._stall_device, self._poison, self._slow, self._lose_capture, self._die,
             self._change_rate, self._bypass, self._guard, self._gain, self._mute, self._switch_model, *loads,
