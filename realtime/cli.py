@@ -100,9 +100,9 @@ def _load(name: str, commands: dict[str, tuple[str, str]]) -> Any:
     module_name, help_text = commands[name]
     if name == "live":
         hold_reloads()
-    if name in ("live", "file", "doctor", "bench", "sip", "rtp", "web"):
-        _announce_compilation()
     with _without_scipy() if name == "live" else nullcontext():
+        if name in ("live", "file", "doctor", "bench", "sip", "rtp", "web"):
+            _announce_compilation()
         module = importlib.import_module(module_name)
     loaded: Any = getattr(module, name)
     if not isinstance(loaded, typer.Typer):
