@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .native.memory import aligned_zeros
 from .native.network import NETWORK, run_hops_at
 from .native.ring import RING_SAMPLES, Ring
+from .native.steadiness import PITCH_SAMPLES, STEADY, STEADY_SECONDS
 from .native.tally import Tally
 from .onnx.contract import CONTROLS, RATE_HZ, Contract, read_contract
 from .onnx.runtime import api
@@ -72,6 +73,8 @@ class Inference:
         self._voice = aligned_zeros((lanes, contract.hop_samples), np.float32)
         self._held_power = aligned_zeros(lanes, np.float32)
         self._tie_gain = aligned_zeros(lanes, np.float32)
+        self._steady = aligned_zeros(lanes, STEADY)
+        self._heard = aligned_zeros((lanes + 1, PITCH_SAMPLES), np.float32)
         self._tally = Tally()
         self._states = [[aligned_zeros((lanes, *shape), np.float32) for _, shape in contract.states] for _ in range(2)]
         self._record = aligned_zeros(1, NETWORK)
@@ -143,6 +146,10 @@ class Inference:
         record["voice"] = self._voice.ctypes.data
         record["held_power"] = self._held_power.ctypes.data
         record["tie_gain"] = self._tie_gain.ctypes.data
+        record["steady"] = self._steady.ctypes.data
+        record["heard"] = self._heard.ctypes.data
+        record["points"] = self._heard[self.lanes :].ctypes.data
+        record["steady_after"] = int(STEADY_SECONDS * RATE_HZ)
         record["hold_fall"] = 10.0 ** (-0.1 * _HOLD_DB_PER_SECOND * contract.hop_samples / RATE_HZ)
         record["tally"] = self._tally.address
         self.hold(0)
@@ -169,6 +176,7 @@ class Inference:
         for memory in (self.high.data, self._offset, self._held_power):
             memory[:] = 0.0
         self._tie_gain[:] = 1.0
+        self._listen_anew(slice(None))
         record = self.record
         record["parity"] = 0
         record["offset_hops"] = 0
@@ -186,6 +194,13 @@ class Inference:
             memory[lane] = 0.0
         self._offset[lane] = self._held_power[lane] = 0.0
         self._tie_gain[lane] = 1.0
+        self._listen_anew(slice(lane, lane + 1))
+
+    def _listen_anew(self, lanes: slice) -> None:
+        """What *lanes* will hear is not known to be noise."""
+        self._steady["steady_samples"][lanes] = 0
+        self._steady["floor_db"][lanes] = 0.0
+        self._steady["gain"][lanes] = 1.0
 
     def catch_up(self, origin: int) -> None:
         """Begin in the recent past of the low band and run up to now, so as to be settled when heard.

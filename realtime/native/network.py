@@ -27,6 +27,7 @@ from .memory import (
 )
 from .ramp import smooth_step
 from .ring import RING, read, write, written
+from .steadiness import quieten
 from .system import now_ns
 from .tally import TALLY
 
@@ -72,6 +73,10 @@ NETWORK = np.dtype(
             "voice",  # float32 [lanes, hop]: the low band of the hop that is being finished
             "held_power",  # float32 [lanes]: of the low band, falling slowly
             "tie_gain",  # float32 [lanes]
+            "steady",  # a record for each lane, see :mod:`.steadiness`
+            "heard",  # float32 [lanes, PITCH_SAMPLES] for it
+            "points",  # float32 likewise
+            "steady_after",  # samples of noise alone after which its high band fades
             "next_end",  # low-band position after the next hop's chunk
             "arrival",  # address of the time at which the newest low band came, or 0
             "playback_cursor",  # address of playback's place in the low band while this is heard, or 0
@@ -304,6 +309,7 @@ def _run_hop(network, skip):  # type: ignore[no-untyped-def]
             _start_afresh(network, index)
     if network.replace == 0:
         _tie(network, overlap)
+        quieten(network, overlap)
     write(high, overlap, hop)
     for lane in range(network.lanes):
         for i in range(last):
