@@ -40,8 +40,8 @@ _FALL_SECONDS = 0.08
 _RISE_SECONDS = 0.5
 _RISE_DB_PER_SECOND = 10.0
 
-#: The high band of noise goes down by so much; at the end there is none.
-_FADE_DB_PER_SECOND = 20.0
+#: The high band of noise goes down by so much, 20 dB a second; at the end there is none.
+_FADE_PER_SECOND = math.log(10.0)
 _NOTHING = 0.003
 
 #: Below is silence, with nothing to follow.
@@ -115,7 +115,7 @@ def quieten(network, finished):  # type: ignore[no-untyped-def]
         old = steady.gain
         new = 1.0
         if steady.steady_samples > network.steady_after:
-            new = old * 10.0 ** (-0.05 * _FADE_DB_PER_SECOND * seconds)
+            new = old * (1.0 - _FADE_PER_SECOND * seconds)
             if new < _NOTHING:
                 new = 0.0
         steady.gain = new
