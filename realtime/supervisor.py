@@ -9,10 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from .backends.base import Backend
 from .engine import Engine
 from .errors import FullbandError
 from .onnx.contract import RATE_HZ
+from .statistics import settled
 
 #: Audio that has not moved for so long has stopped, whatever the driver says.
 _QUIET_SECONDS = 1.0
@@ -55,8 +58,10 @@ class FirstBlocks:
     def plan(self) -> None:
         """Plan the delay for blocks of the size that the device really brings; there has been one."""
         engine = self._engine
-        came = counters(engine)[1] - self._blocks[1]
-        brought = (int(engine.playback["device_frames"]) - self._frames) // max(came, 1)
+        # Both counters as of one moment: the callbacks go on.
+        (playback,) = settled([np.asarray(engine.playback)])
+        came = int(playback["blocks"]) - self._blocks[1]
+        brought = (int(playback["device_frames"]) - self._frames) // max(came, 1)
         if came > 0 and brought != engine.stream.block_frames:
             engine.set_block_frames(brought)
 
