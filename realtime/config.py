@@ -36,6 +36,7 @@ class LiveSettings(BaseModel):
     backend: Literal["auto", "portaudio", "pyaudio", "simulated"] = "auto"
     input: str | None = None
     output: str | None = None
+    virtual_mic: str | None = None
     model: str = "default"
     fallback_model: str | None = None
     rate_hz: int | None = Field(None, ge=8_000, le=96_000)
@@ -139,6 +140,13 @@ def _explain(error: ValidationError, origin: str) -> FullbandError:
     return FullbandError(f"{origin}: '{key}' is {first['input']!r}: {first['msg']}")
 
 
+def _check_virtual_mic(settings: LiveSettings, origin: str) -> None:
+    if settings.output is not None:
+        raise FullbandError(f"{origin}: 'output' and 'virtual_mic' both say where to play: give one of them")
+    if settings.backend == "simulated" or settings.source is not None:
+        raise FullbandError(f"{origin}: 'virtual_mic' needs a sound server; the simulated device has none")
+
+
 def load_live_settings(preset: str | None, given: dict[str, Any]) -> LiveSettings:
     """Settings from *preset* (a name or a path; None: defaults) overridden by *given*.
 
@@ -152,7 +160,14 @@ def load_live_settings(preset: str | None, given: dict[str, Any]) -> LiveSetting
         if "chain" in values:
             values["chain"] = _with_includes(path, values)
         origin = str(path)
+    # They are two names of one thing: what is given now takes the place of what the preset has.
+    for one, other in (("output", "virtual_mic"), ("virtual_mic", "output")):
+        if one in given:
+            values.pop(other, None)
     try:
-        return LiveSettings.model_validate(values | given)
+        settings = LiveSettings.model_validate(values | given)
     except ValidationError as error:
         raise _explain(error, origin) from None
+    if settings.virtual_mic is not None:
+        _check_virtual_mic(settings, origin)
+    return settings

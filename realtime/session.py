@@ -53,7 +53,7 @@ _DEVICE_KEYS = (
 )
 
 #: Settings that only another start can follow.
-_FIXED_KEYS = ("seconds", "realtime_priority", "cpu", "record", "plot", "force", "name", "metrics_port")
+_FIXED_KEYS = ("seconds", "realtime_priority", "cpu", "record", "plot", "force", "name", "metrics_port", "virtual_mic")
 
 
 def _fallback(settings: LiveSettings, model: Path | None) -> Path | None:

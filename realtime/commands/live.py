@@ -29,6 +29,7 @@ from ..session import Session
 from ..signals import Signals
 from ..statistics import Statistics
 from ..taps import Meter, Tap
+from ..virtualmic import VirtualMicrophone
 
 _FRAME_SECONDS = 0.1
 _PLOT_SECONDS = 60.0
@@ -91,6 +92,13 @@ def _view_state(
     )
 
 
+def _adopting(
+    microphone: VirtualMicrophone, load_settings: Callable[[], LiveSettings] | None
+) -> Callable[[], LiveSettings] | None:
+    """*load_settings*, but playing into *microphone* whatever they say: it stays until the end."""
+    return None if load_settings is None else lambda: microphone.adopt(load_settings())
+
+
 def _reloaded(session: Session, load_settings: Callable[[], LiveSettings] | None) -> str:
     """Read the configuration anew, or keep the old one; what to say of it."""
     if load_settings is None:
@@ -109,6 +117,7 @@ def _watch(
     report: Report,
     view: bool,
     load_settings: Callable[[], LiveSettings] | None,
+    microphone: VirtualMicrophone | None = None,
 ) -> None:
     """Draw, record and obey until the time is up, the source has ended, or somebody ends it."""
     before, after = Meter(session.engine.low), Meter(session.engine.mix)
@@ -123,6 +132,8 @@ def _watch(
             listener.poll()
             if signals.take_reload():
                 report.say(_reloaded(session, load_settings))
+            if microphone is not None and session.lost:
+                microphone.keep()
             for line in session.poll() + desk.press(keys.read() if keys is not None else ""):
                 report.say(line)
             if live is not None:
@@ -160,6 +171,13 @@ def run(
 ) -> dict[str, Any]:
     """Run until the end and give the figures of the report. *load_settings* is how they can be had anew."""
     with ExitStack() as stack:
+        microphone = None
+        if settings.virtual_mic is not None:
+            microphone = stack.enter_context(VirtualMicrophone(settings.virtual_mic))
+            for line in microphone.notices:
+                report.say(line)
+            settings = microphone.adopt(settings)
+            load_settings = _adopting(microphone, load_settings)
         session = stack.enter_context(Session(settings))
         for line in session.poll():
             report.say(line)
@@ -188,7 +206,7 @@ def run(
         session.start()
         first_audio_ms = round(1000.0 * _process_age_s(), 1)
         with suppress(KeyboardInterrupt):
-            _watch(session, desk, listener, report, view, load_settings)
+            _watch(session, desk, listener, report, view, load_settings, microphone)
         desk.leave()
         session.stop()
         listener.poll()
@@ -220,6 +238,9 @@ def live(
     input: Annotated[str | None, typer.Option(help="Capture device by a part of its name, e.g. 'usb headset'.")] = None,
     output: Annotated[
         str | None, typer.Option(help="Playback device, likewise; 'JACK: FakeMic' names the system too.")
+    ] = None,
+    virtual_mic: Annotated[
+        str | None, typer.Option(help="Be a microphone of this name to other programs, instead of --output.")
     ] = None,
     backend: Annotated[BackendName | None, typer.Option(help="Where audio comes from and goes to.")] = None,
     model: Annotated[str | None, typer.Option(help="A shipped model, the path of an .onnx file, or 'none'.")] = None,
@@ -263,9 +284,9 @@ def live(
     """
     report = Report(json_target)
     given = {
-        "input": input, "output": output, "backend": backend, "model": model, "rate_hz": rate_hz,
-        "block_frames": block_frames, "guard_ms": guard_ms, "cutoff_hz": cutoff_hz, "bypass": bypass,
-        "high_level_db": high_level_db, "high_tilt_db": high_tilt_db,
+        "input": input, "output": output, "virtual_mic": virtual_mic, "backend": backend, "model": model,
+        "rate_hz": rate_hz, "block_frames": block_frames, "guard_ms": guard_ms, "cutoff_hz": cutoff_hz,
+        "bypass": bypass, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db,
         "cpu": cpu, "seconds": seconds, "source": source, "record": record, "plot": plot, "force": force, "name": name,
         "metrics_port": metrics_port,
     }  # fmt: skip

@@ -109,3 +109,10 @@ def exchange(server: Server, route: Route, sent: NDArray[np.float32], rate_hz: i
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{server.logs()}"
     heard: NDArray[np.float32] = soundfile.read(recorded, dtype="float32")[0]
     return heard
+
+
+def above_band_db(signal: NDArray[np.float32]) -> float:
+    """Energy above 4.5 kHz against all of it."""
+    power = np.abs(np.fft.rfft(signal.astype(np.float64))) ** 2
+    edge = round(4500 * len(signal) / RATE_HZ)
+    return float(10 * np.log10(power[edge:].sum() / power.sum()))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from realtime.paths import VOICE_CLIP
 from tests.loopback import delays_samples
-from tests.realtime.hosts import ROUTES, Route, client, exchange, started
+from tests.realtime.hosts import ROUTES, Route, above_band_db, client, exchange, started
 from tests.servers import RATE_HZ, Server
 
 WINDOW = RATE_HZ // 10
@@ -95,18 +95,11 @@ def test_the_shipped_model_is_heard_above_the_band_of_the_voice() -> None:
     with started("pipewire", 256) as server:
         heard, report = _through_host(server, ROUTES["pipewire"], sent, "default", "--cutoff", "4000")
     _constant_delay(sent, heard, 0.8)
-    sent_db, heard_db = _above_band_db(sent), _above_band_db(heard)
+    sent_db, heard_db = above_band_db(sent), above_band_db(heard)
     print(f"\nabove 4.5 kHz: {sent_db:.1f} dB of the voice sent, {heard_db:.1f} dB of the voice heard")
     assert sent_db < -70.0
     assert heard_db > -45.0
     assert report["cutoff_hz"] == 4000.0
-
-
-def _above_band_db(signal_: NDArray[np.float32]) -> float:
-    """Energy above 4.5 kHz against all of it."""
-    power = np.abs(np.fft.rfft(signal_.astype(np.float64))) ** 2
-    edge = round(4500 * len(signal_) / RATE_HZ)
-    return float(10 * np.log10(power[edge:].sum() / power.sum()))
 
 
 def test_a_planted_delay_is_found_to_the_sample() -> None:
