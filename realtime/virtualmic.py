@@ -26,6 +26,9 @@ _ANSWER_SECONDS = 5.0
 #: A new sink is a JACK device as soon as PipeWire's session manager has seen it.
 _SEEN_SECONDS = 3.0
 
+#: PipeWire's session manager names another default a moment after one has gone.
+_SETTLED_SECONDS = 1.0
+
 #: Between two looks at a server that is away.
 _PAUSE_SECONDS = 1.0
 
@@ -74,6 +77,28 @@ def _server() -> dict[str, str]:
 def _names(kind: str) -> list[str]:
     """Names of the server's ``sinks`` or ``sources``."""
     return [line.split("\t")[1] for line in _pactl("list", "short", kind).splitlines() if "\t" in line]
+
+
+def _default_source() -> str | None:
+    """The server's default microphone; None when it has none."""
+    deadline = time.monotonic() + _SETTLED_SECONDS
+    while time.monotonic() < deadline:
+        default = _server().get("Default Source", "")
+        if default in _names("sources"):
+            return None if default.endswith(".monitor") else default
+        time.sleep(0.05)  # what was the default has just been removed
+    return None
+
+
+def _default_input() -> str | None:
+    """The default capture device, as ``--input`` has it; None when there is none."""
+    from .backends import library
+    from .devices import find
+
+    library.silence()
+    with suppress(FullbandError):
+        return find(None, "input").label
+    return None
 
 
 def _start_ticks(pid: int) -> str | None:
@@ -135,18 +160,20 @@ class VirtualMicrophone:
         self.notices: list[str] = []
         self._label = f"{name} sink"
         self._owner = f"{os.getpid()}-{_start_ticks(os.getpid())}-{_place()}"
-        self._default_source = ""
+        self._default_input: str | None = None
+        self._environment: dict[str, str | None] = {}
         self._next_look_s = 0.0
 
     def adopt(self, settings: LiveSettings) -> LiveSettings:
-        """*settings* with the sink as the playback device.
+        """*settings* with the sink as the playback device, and the default input as it was before.
 
+        People make the virtual microphone their default, and the host must not follow them there and hear itself.
         Raises :class:`FullbandError` where no microphone is named and the server has none but this one.
         """
-        default = self._default_source
-        if settings.input is None and (default in ("", "n/a", self.source) or default.endswith((".monitor", "@"))):
-            raise FullbandError("there is no microphone to make full-band; connect one, or name the source by --input")
-        return settings.model_copy(update={"output": self.output})
+        chosen = settings.input or self._default_input
+        if chosen is None:
+            raise FullbandError("there is no microphone to make full-band: connect one, or name a source by --input")
+        return settings.model_copy(update={"input": chosen, "output": self.output})
 
     def keep(self) -> None:
         """Make it anew where the server has been started again; to be called now and then while devices are away."""
@@ -167,22 +194,34 @@ class VirtualMicrophone:
         taken = self.source in _names("sources") or self.sink in _names("sinks")
         if taken:
             raise FullbandError(f"there is a microphone '{self.source}' already: give another name")
-        self._default_source = server.get("Default Source", "")
+        default_source = _default_source()
+        if default_source is not None:
+            self._default_input = _default_input()
         try:
             self._make()
-            self.output = self._find_output(server.get("Server Name", "the server"))
+            self.output = self._find_output(server.get("Server Name", "the server"), default_source)
         except BaseException:
-            self._remove()
+            self.__exit__()
             raise
         self.notices.append(f"virtual microphone '{self.name}': choose it in the other program")
         return self
 
     def __exit__(self, *_: Any) -> None:
-        os.environ.pop("PULSE_SINK", None)
+        for key, value in self._environment.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+        self._environment.clear()
         self._remove()
 
+    def _set_environment(self, key: str, value: str) -> None:
+        self._environment.setdefault(key, os.environ.get(key))
+        os.environ[key] = value
+
     def _properties(self, description: str) -> str:
-        return f"\"device.description='{description}' fullband.owner='{self._owner}'\""
+        # By its priority PipeWire makes neither half a default device while there is any other.
+        return f"\"device.description='{description}' fullband.owner='{self._owner}' priority.session='-100'\""
 
     def _make(self) -> None:
         form = [f"rate={RATE_HZ}", "channels=1", "channel_map=mono"]
@@ -206,7 +245,7 @@ class VirtualMicrophone:
         with suppress(FullbandError):
             _unload(lambda pid, start, place: f"{pid}-{start}-{place}" == self._owner)
 
-    def _find_output(self, server: str) -> str:
+    def _find_output(self, server: str, default_source: str | None) -> str:
         """The way from PortAudio into the sink: JACK's on PipeWire, or ALSA's plugin for PulseAudio."""
         from .backends import library
         from .devices import list_devices
@@ -214,6 +253,7 @@ class VirtualMicrophone:
         library.silence()
         deadline = time.monotonic() + _SEEN_SECONDS
         while True:
+            library.refresh()
             usable = [device for device in list_devices() if device.max_output_channels > 0]
             through_jack = [device for device in usable if device.system == "JACK"]
             found = [device for device in through_jack if device.name == self._label]
@@ -222,11 +262,12 @@ class VirtualMicrophone:
             if "PipeWire" not in server or not through_jack or time.monotonic() > deadline:
                 break
             time.sleep(0.1)
-            library.refresh()
         plugin = [device for device in usable if device.system == "ALSA" and device.name == "pulse"]
         if plugin:
-            # The plugin plays to the default sink, which this variable names for one process.
-            os.environ["PULSE_SINK"] = self.sink
+            # The plugin uses the default sink and source, which these variables name for one process.
+            self._set_environment("PULSE_SINK", self.sink)
+            if default_source is not None and "PULSE_SOURCE" not in os.environ:
+                self._set_environment("PULSE_SOURCE", default_source)
             return plugin[0].label
         other = ", or start the host by pw-jack" if "PipeWire" in server else ""
         raise FullbandError(f"PortAudio cannot play into {server}: sudo apt-get install libasound2-plugins{other}")
