@@ -24,7 +24,7 @@ from .onnx.contract import RATE_HZ
 _ANSWER_SECONDS = 5.0
 
 #: A new sink is a JACK device as soon as PipeWire's session manager has seen it.
-_SEEN_SECONDS = 3.0
+_SEEN_SECONDS = 10.0
 
 #: PipeWire's session manager names another default a moment after one has gone.
 _SETTLED_SECONDS = 1.0
@@ -161,6 +161,8 @@ class VirtualMicrophone:
         self._label = f"{name} sink"
         self._owner = f"{os.getpid()}-{_start_ticks(os.getpid())}-{_place()}"
         self._default_input: str | None = None
+        #: The source that PulseAudio may move the host's stream away from.
+        self._moved_by_server = ""
         self._environment: dict[str, str | None] = {}
         self._next_look_s = 0.0
 
@@ -175,17 +177,35 @@ class VirtualMicrophone:
             raise FullbandError("there is no microphone to make full-band: connect one, or name a source by --input")
         return settings.model_copy(update={"input": chosen, "output": self.output})
 
-    def keep(self) -> None:
-        """Make it anew where the server has been started again; to be called now and then while devices are away."""
+    def keep(self, lost: bool) -> None:
+        """Keep it working; to be called some ten times a second, with whether the devices are away.
+
+        It is made anew where the server has been started again. PulseAudio moves streams to a source that becomes the
+        default one; when that is this one, the host's is moved back, and it stays then.
+        """
         now_s = time.monotonic()
-        if now_s < self._next_look_s:
+        if now_s < self._next_look_s or not (lost or self._moved_by_server):
             return
         self._next_look_s = now_s + _PAUSE_SECONDS
         # A server that is away answers nothing, and the next look is soon.
         with suppress(FullbandError):
-            if self.sink not in _names("sinks") or self.source not in _names("sources"):
-                self._remove()
-                self._make()
+            if lost:
+                self._make_anew()
+            else:
+                self._move_back()
+
+    def _make_anew(self) -> None:
+        if self.sink not in _names("sinks") or self.source not in _names("sources"):
+            self._remove()
+            self._make()
+
+    def _move_back(self) -> None:
+        sources = [line.split("\t") for line in _pactl("list", "short", "sources").splitlines()]
+        number = next((fields[0] for fields in sources if fields[1] == self.source), None)
+        for stream in _pactl("list", "source-outputs").split("Source Output #")[1:]:
+            found = re.search(r"^\s*Source: (\d+)$", stream, re.MULTILINE)
+            if found and found[1] == number and f'application.process.id = "{os.getpid()}"' in stream:
+                _pactl("move-source-output", stream.split()[0], self._moved_by_server)
 
     def __enter__(self) -> VirtualMicrophone:
         server = _server()
@@ -268,6 +288,7 @@ class VirtualMicrophone:
             self._set_environment("PULSE_SINK", self.sink)
             if default_source is not None and "PULSE_SOURCE" not in os.environ:
                 self._set_environment("PULSE_SOURCE", default_source)
+                self._moved_by_server = default_source
             return plugin[0].label
         other = ", or start the host by pw-jack" if "PipeWire" in server else ""
         raise FullbandError(f"PortAudio cannot play into {server}: sudo apt-get install libasound2-plugins{other}")

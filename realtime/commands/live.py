@@ -132,8 +132,8 @@ def _watch(
             listener.poll()
             if signals.take_reload():
                 report.say(_reloaded(session, load_settings))
-            if microphone is not None and session.lost:
-                microphone.keep()
+            if microphone is not None:
+                microphone.keep(session.lost)
             for line in session.poll() + desk.press(keys.read() if keys is not None else ""):
                 report.say(line)
             if live is not None:
