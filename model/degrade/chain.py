@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from .codecs import through
 from .filters import (
     SAMPLE_RATE_HZ,
     Samples,
@@ -29,10 +30,20 @@ NARROWER_CHANCE = 0.15
 NOISE_CHANCE = 0.25
 TILT_CHANCE = 0.4
 SILENCE_CHANCE = 0.1
-STEP_CHANCE = 0.1
-COMPANDING_CHANCE = 0.1
+STEP_CHANCE = 0.25
+CODEC_CHANCE = 0.25
 HISS_CHANCE = 0.5
 NOISE_ONLY_CHANCE = 0.04
+
+#: What speech at a rate goes through before it arrives: calls, and Bluetooth headsets.
+CODECS_OF_RATE = {
+    8_000: ("pcmu", "pcma", "gsm", "amr-nb", "opus-6k", "opus-8k"),
+    16_000: ("g722", "msbc", "opus-9k", "opus-12k"),
+}
+
+#: A step of level: someone turns to the microphone or away from it, or a gain control acts.
+STEP_DB = (-24.0, 18.0)
+_STEP_SAMPLES = 240
 
 #: The steady hiss of a microphone and its amplifier, below the voice; it reaches through the whole band.
 HISS_DB = (-75.0, -42.0)
@@ -58,7 +69,7 @@ class Degradation:
     family: str | None
     order: int
     telephone: bool
-    companded: bool
+    codec: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,7 @@ def draw(generator: np.random.Generator) -> Degradation:
         cutoff_hz = generator.uniform(3_600.0, min(0.47 * rate_hz, 15_000.0))
         edge_hz = cutoff_hz * generator.uniform(0.90, 0.99)
         cutoff_hz *= generator.uniform(1.0 - DETECTOR_ERROR, 1.0 + DETECTOR_ERROR)
+    codecs = CODECS_OF_RATE.get(rate_hz, ())
     return Degradation(
         rate_hz=rate_hz,
         cutoff_hz=float(cutoff_hz),
@@ -97,15 +109,8 @@ def draw(generator: np.random.Generator) -> Degradation:
         family=str(generator.choice(FAMILIES)) if generator.random() < IIR_CHANCE else None,
         order=int(generator.integers(3, 10)),
         telephone=telephone,
-        companded=rate_hz == 8_000 and generator.random() < COMPANDING_CHANCE,
+        codec=str(generator.choice(codecs)) if codecs and generator.random() < CODEC_CHANCE else None,
     )
-
-
-def companded(samples: Samples) -> Samples:
-    """Through G.711's mu-law and back (the continuous law, 8 bits)."""
-    law = np.log1p(255.0 * np.minimum(np.abs(samples), 1.0)) / np.log(256.0)
-    coarse = np.round(law * 127.0) / 127.0
-    return np.asarray(np.sign(samples) * np.expm1(coarse * np.log(256.0)) / 255.0, dtype=np.float32)
 
 
 def apply(samples: Samples, chain: Degradation) -> Samples:
@@ -117,10 +122,8 @@ def apply(samples: Samples, chain: Degradation) -> Samples:
         samples = zero_phase(samples, signal.butter(4, 300.0, "high", fs=SAMPLE_RATE_HZ, output="sos"))
     # After an analogue-like filter the sampler's own one sits at its usual place.
     edge_hz = chain.edge_hz if chain.family is None else 0.97 * chain.rate_hz / 2
-    low = decimate(samples, fir_taps(chain.taps, edge_hz), ratio)
-    if chain.companded:
-        low = companded(low)
-    return upsample(low, chain.rate_hz)
+    low = upsample(decimate(samples, fir_taps(chain.taps, edge_hz), ratio), chain.rate_hz)
+    return low if chain.codec is None else through(chain.codec, low)
 
 
 def _low_noise(generator: np.random.Generator, length: int, edge_hz: float) -> Samples:
@@ -142,6 +145,14 @@ def _hiss(generator: np.random.Generator, length: int, rms: float) -> Samples:
     return coloured * np.float32(rms / _rms(coloured))
 
 
+def _step(samples: Samples, generator: np.random.Generator) -> Samples:
+    """From somewhere on louder or softer, over a few ms; all of it as much softer as keeps it below full scale."""
+    start = int(generator.integers(len(samples)))
+    rise = np.clip((np.arange(len(samples)) - start) / _STEP_SAMPLES, 0.0, 1.0)
+    stepped = samples * np.power(10.0, generator.uniform(*STEP_DB) / 20.0 * rise)
+    return np.asarray(stepped / max(1.0, float(np.max(np.abs(stepped)))), dtype=np.float32)
+
+
 def _noise_alone(samples: Samples, generator: np.random.Generator) -> Pair:
     """Steady noise as loud as *samples*, which is not to be extended."""
     noise = _hiss(generator, len(samples), _rms(samples) + 1e-4)
@@ -161,8 +172,7 @@ def make_pair(samples: Samples, generator: np.random.Generator) -> Pair:
     if generator.random() < NOISE_ONLY_CHANCE:
         return _noise_alone(target, generator)
     if generator.random() < STEP_CHANCE:
-        start = generator.integers(len(target))
-        target[start:] *= np.float32(10.0 ** (generator.uniform(-15.0, 0.0) / 20.0))
+        target = _step(target, generator)
     chain = draw(generator)
     if generator.random() < SILENCE_CHANCE:
         start = generator.integers(len(target))

@@ -62,7 +62,7 @@ class Core(nn.Module):
         self.shaper = Shaper(self.framing, bands, self.config.pulsed)
         self.level = PeakLevel(LEVEL_DECAY_DB_PER_S / self.framing.hops_per_second)
         self.floor = FloorLevel(FLOOR_RISE_DB_PER_S / self.framing.hops_per_second, Features.BANDS)
-        self.rows = RowCounter()
+        self.rows = RowCounter(self.shaper.tables)
         self.enter = nn.Linear(Features.SIZE, channels)
         self.layers = nn.ModuleList(
             [*(CausalConv(channels, dilation) for dilation in self.config.dilations), Gru(channels)]

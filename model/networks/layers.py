@@ -123,49 +123,55 @@ class FloorLevel(StreamingLayer):
 
 
 class RowCounter(nn.Module):
-    """Counts frames modulo two coprime lengths: rows of two tables whose product repeats after 4087 frames."""
+    """Counts frames modulo *lengths*: which rows of tables come next."""
 
-    LENGTHS = (61, 67)
+    def __init__(self, lengths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.lengths = lengths
 
     def state_shape(self) -> tuple[int, ...]:
-        return (2,)
+        return (len(self.lengths),)
 
     def forward(self, frames: int) -> Tensor:
-        """Rows [frames, 2] from a fresh stream on."""
-        return torch.stack([torch.arange(frames) % length for length in self.LENGTHS], dim=-1)
+        """Rows [frames, tables] from a fresh stream on."""
+        return torch.stack([torch.arange(frames) % length for length in self.lengths], dim=-1)
 
     def step(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows [B, 2] and the next state."""
+        """Rows [B, tables] and the next state."""
         following = state + 1.0
-        lengths = torch.tensor([self.LENGTHS], dtype=torch.float32)
+        lengths = torch.tensor([self.lengths], dtype=torch.float32)
         return state.long(), torch.where(following < lengths, following, torch.zeros_like(following))
 
 
-class PhasorNoise(nn.Module):
-    """Reproducible spectral noise: unit phasors, the product of the rows of two tables."""
+class TableNoise(nn.Module):
+    """The spectrum of a periodic noise [samples], frame by frame as *analysis* sees it, of mean power 1 in a bin."""
 
-    def __init__(self, bins: int, seed: int = 0) -> None:
+    def __init__(self, noise: Tensor, hop_samples: int, window_samples: int, analysis: nn.Module) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        for index, length in enumerate(RowCounter.LENGTHS):
-            angle = 2.0 * math.pi * torch.rand(length, bins, generator=generator)
-            self.register_buffer(f"cosine_{index}", torch.cos(angle), persistent=False)
-            self.register_buffer(f"sine_{index}", torch.sin(angle), persistent=False)
+        self.rows = len(noise) // hop_samples
+        whole = torch.cat([noise, noise[:window_samples]])
+        real, imaginary = analysis(whole.unfold(0, window_samples, hop_samples)[: self.rows])
+        scale = torch.rsqrt((real.square() + imaginary.square()).mean())
+        self.register_buffer("real", real * scale, persistent=False)
+        self.register_buffer("imaginary", imaginary * scale, persistent=False)
 
-    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows [..., 2] -> real and imaginary part [..., bins]."""
-        cosine_0, sine_0 = (self.get_buffer(f"{part}_0")[rows[..., 0]] for part in ("cosine", "sine"))
-        cosine_1, sine_1 = (self.get_buffer(f"{part}_1")[rows[..., 1]] for part in ("cosine", "sine"))
-        return cosine_0 * cosine_1 - sine_0 * sine_1, sine_0 * cosine_1 + cosine_0 * sine_1
+    def forward(self, row: Tensor) -> tuple[Tensor, Tensor]:
+        """Row [...] -> real and imaginary part [..., bins]."""
+        return self.get_buffer("real")[row], self.get_buffer("imaginary")[row]
 
 
 class SignNoise(nn.Module):
-    """Reproducible white noise of +-1 in time, for frames that overlap: they agree where they share samples."""
+    """Reproducible white noise of +-1 in time, for frames that overlap: they agree where they share samples.
+
+    It is the product of the rows of two tables, and repeats after 4087 frames.
+    """
+
+    LENGTHS = (61, 67)
 
     def __init__(self, hop_samples: int, window_samples: int, seed: int = 1) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        for index, length in enumerate(RowCounter.LENGTHS):
+        for index, length in enumerate(self.LENGTHS):
             hops = torch.randint(0, 2, (length, hop_samples), generator=generator) * 2.0 - 1.0
             before = hops.roll(1, 0)[:, 2 * hop_samples - window_samples :]
             self.register_buffer(f"signs_{index}", torch.cat([before, hops], dim=-1), persistent=False)

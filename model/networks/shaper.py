@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from .features import HIGHEST_CUTOFF_HZ
-from .layers import PhasorNoise, SignNoise
+from .layers import SignNoise, TableNoise
+from .smooth_noise import smooth_noise
 from .transforms import Analysis, Framing, Synthesis, bin_frequencies_hz, erb_centres_hz, triangular_bands
 
 #: Over the last kHz below the highest cutoff the output fades to nothing.
@@ -26,7 +27,7 @@ class Shaper(nn.Module):
       arXiv 2412.11392);
     - *pulsed*, noise that rises and falls with the slope of the voice, as breath does within a period (left out by
       small networks);
-    - *steady* noise.
+    - *steady* noise, which fluctuates less than chance would have it.
     """
 
     def __init__(self, framing: Framing, bands: int, pulsed: bool) -> None:
@@ -40,7 +41,7 @@ class Shaper(nn.Module):
         triangles = triangular_bands(erb_centres_hz(3_500.0, 23_500.0, bands), bins_hz)
         self.bands = bands
         self.bins = len(bins_hz)
-        self.steady = PhasorNoise(self.bins)
+        self.steady = TableNoise(smooth_noise(), framing.hop_samples, samples, self.analysis)
         self.pulsed = SignNoise(framing.hop_samples, samples) if pulsed else None
         self.bins_hz: Tensor
         self.spread: Tensor
@@ -55,6 +56,11 @@ class Shaper(nn.Module):
     def excitations(self) -> int:
         """How many there are to mix."""
         return 2 if self.pulsed is None else 3
+
+    @property
+    def tables(self) -> tuple[int, ...]:
+        """Lengths of the tables of noise, whose rows are chosen frame by frame."""
+        return (self.steady.rows,) if self.pulsed is None else (self.steady.rows, *self.pulsed.LENGTHS)
 
     def crossover(self, cutoff_hz: Tensor, level_db: Tensor, tilt_db: Tensor) -> Tensor:
         """Amplitude [..., bins] that lets the high band rise over the top of the low band.
@@ -78,7 +84,7 @@ class Shaper(nn.Module):
     def forward(self, newest: Tensor, rows: Tensor, gain: Tensor, mix: Tensor, mask: Tensor) -> Tensor:
         """Newest samples [..., window_samples + 1] at unit level -> windowed frame of the high band.
 
-        *rows* [..., 2] choose the noise, *gain* [..., bands] is the amplitude of a bin, *mix*
+        *rows* [..., tables] choose the noise, *gain* [..., bands] is the amplitude of a bin, *mix*
         [..., excitations * bands] the share of power (0..1) of each excitation, *mask* [..., bins] the crossover.
         """
         shares = torch.sqrt(mix).split(self.bands, dim=-1)
@@ -86,8 +92,8 @@ class Shaper(nn.Module):
         real, imaginary = self._shape(voice * torch.sin(torch.log(voice.abs() + 1e-6)), gain * shares[0])
         if self.pulsed is not None:
             slope = voice - newest[..., :-1]
-            pulsed = self._shape(slope * self.pulsed(rows), gain * shares[1])
+            pulsed = self._shape(slope * self.pulsed(rows[..., 1:]), gain * shares[1])
             real, imaginary = real + pulsed[0], imaginary + pulsed[1]
-        steady = self.steady(rows)
+        steady = self.steady(rows[..., 0])
         hiss = (gain * shares[-1]) @ self.spread
         return self.synthesis((real + steady[0] * hiss) * mask, (imaginary + steady[1] * hiss) * mask)

@@ -13,11 +13,12 @@ from model.networks.layers import (
     FloorLevel,
     Gru,
     PeakLevel,
-    PhasorNoise,
     RowCounter,
     SignNoise,
     StreamingLayer,
+    TableNoise,
 )
+from model.networks.smooth_noise import PERIOD_SAMPLES, smooth_noise, spectrogram
 from model.networks.transforms import (
     Analysis,
     Framing,
@@ -80,25 +81,46 @@ def test_layer_streams_what_it_computes_whole(layer: StreamingLayer) -> None:
 
 
 def test_rows_stream_what_they_count_whole_and_repeat_after_their_period() -> None:
-    counter = RowCounter()
-    period = counter.LENGTHS[0] * counter.LENGTHS[1]
-    whole = counter(period + 2)
+    counter = RowCounter((5, 7))
+    whole = counter(37)
     state = torch.zeros(1, 2)
-    for time in range(200):
+    for expected in whole:
         rows, state = counter.step(state)
-        assert torch.equal(rows[0], whole[time])
-    assert torch.equal(whole[:2], whole[period:])
+        assert torch.equal(rows[0], expected)
+    assert torch.equal(whole[:2], whole[35:])
+    assert len({tuple(row) for row in whole[:35].tolist()}) == 35
 
 
-def test_steady_noise_is_white_in_time() -> None:
-    real, _ = PhasorNoise(bins=64)(RowCounter()(4_087))
-    for lag in (1, 2, 61, 67):
-        assert abs(float((real[lag:] * real[:-lag]).mean())) < 0.02
+@pytest.mark.parametrize("window", (512, 1024, 2048, 4096))
+def test_steady_noise_scatters_less_than_chance_in_windows_that_it_was_not_made_for(window: int) -> None:
+    def scatter_db(noise: torch.Tensor) -> float:
+        return float((20.0 * torch.log10(spectrogram(noise, window) + 1e-6)).std())
+
+    white = torch.randn(PERIOD_SAMPLES, generator=torch.Generator().manual_seed(1))
+    assert scatter_db(smooth_noise()) < 4.5 < 5.4 < scatter_db(white)
+
+
+def test_steady_noise_is_of_one_level_at_all_frequencies() -> None:
+    power = spectrogram(smooth_noise(), 1024).square().mean(0)[:-1]
+    octaves = power.unfold(0, 40, 40).mean(-1)
+    assert float((10.0 * torch.log10(octaves)).abs().max()) < 0.5
+
+
+@pytest.mark.parametrize("framing", FRAMINGS, ids=str)
+def test_steady_noise_frame_by_frame_is_the_noise(framing: Framing) -> None:
+    hop, window = framing.hop_samples, framing.window_samples
+    analysis, synthesis = Analysis(framing.window(), 1, window // 2), Synthesis(framing, 1, window // 2)
+    table = TableNoise(smooth_noise(), hop, window, analysis)
+    real, imaginary = table(torch.arange(200)[None])
+    heard = overlap_add(synthesis(real, imaginary), framing)[0, hop:-hop]
+    wanted = smooth_noise()[window - hop :][hop : len(heard) + hop]
+    assert float(torch.corrcoef(torch.stack([heard, wanted]))[0, 1]) > 0.99
 
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=str)
 def test_pulsed_noise_is_one_white_signal_seen_through_overlapping_frames(framing: Framing) -> None:
-    frames = SignNoise(framing.hop_samples, framing.window_samples)(RowCounter()(500))
+    rows = RowCounter(SignNoise.LENGTHS)(500)
+    frames = SignNoise(framing.hop_samples, framing.window_samples)(rows)
     assert torch.equal(frames[1:, : framing.overlap_samples], frames[:-1, -framing.overlap_samples :])
     signal = frames[:, framing.overlap_samples :].flatten()
     for lag in (1, 7, framing.hop_samples):
