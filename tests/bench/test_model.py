@@ -92,7 +92,9 @@ def test_the_profile_names_the_operators_of_the_graph(identity: Path) -> None:
     found = operators.profile(lambda options: ModelRunner(identity, options=options))
     assert {one.operator for one in found} <= {"Slice", "Mul", "Equal", "Where", "Add", "1 others", "2 others"}
     assert sum(one.share_percent for one in found) == pytest.approx(100.0)
-    assert sum(one.count for one in found) == 6
+    # ONNX Runtime makes equal nodes one.
+    nodes = len(onnx.load(identity).graph.node)
+    assert nodes - 1 <= sum(one.count for one in found) <= nodes
 
 
 def test_every_change_of_an_option_is_one_change() -> None:

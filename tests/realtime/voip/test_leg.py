@@ -99,7 +99,6 @@ def test_keys_are_passed_on_once_with_their_length(pair: tuple[Leg, Leg]) -> Non
     assert pressed == [("5", 100), ("#", 160)]
     assert other.statistics().keys_received == 2
     assert other.statistics().lost == 0
-    assert other.statistics().concealed_share < 0.05
 
 
 def test_a_key_whose_end_is_lost_is_told_all_the_same(pair: tuple[Leg, Leg]) -> None:
@@ -125,7 +124,6 @@ def test_on_hold_nothing_is_sent_or_heard_and_nothing_is_missed_after_it(pair: t
     one.negotiate(Media(PCMU, remote=other.local, events_type=101))
     heard = _run(one, other, 30)
     assert one.statistics().packets_sent > sent
-    assert other.statistics().streams == 1
     assert np.abs(heard[-1]).max() > 0.05
     assert other.statistics().lost == 0
 

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from bench.material import at_48_khz, telephone_voice
 from tests.realtime.hosts import ROUTES, exchange, started
@@ -41,9 +42,17 @@ def test_a_call_is_heard_on_a_playback_device() -> None:
         finally:
             stop_group(process)
         assert process.returncode == 0, log.read_text()
-    piece = heard[RATE_HZ : RATE_HZ + RATE_HZ // 2]
+    # A machine that stalls spoils the half seconds that it hits, not the others.
+    half = RATE_HZ // 2
+    assert max(_match(said, heard[start : start + half]) for start in range(half, len(heard) - half, half)) > 0.95
+
+
+def _match(said: NDArray[np.float32], piece: NDArray[np.float32]) -> float:
+    """Correlation of *piece* with that place in *said* that is most like it.
+
+    The device's clock is its own, but over half a second the resampler moves by next to nothing.
+    """
     size = 1 << (len(said) + len(piece)).bit_length()
     product = np.fft.irfft(np.fft.rfft(said, size) * np.conj(np.fft.rfft(piece, size)), size)[: len(said) - len(piece)]
     best = int(np.argmax(product))
-    # The device's clock is its own: over half a second a resampler moves it by next to nothing.
-    assert np.corrcoef(said[best : best + len(piece)], piece)[0, 1] > 0.95
+    return float(np.corrcoef(said[best : best + len(piece)], piece)[0, 1])
