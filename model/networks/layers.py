@@ -144,14 +144,18 @@ class RowCounter(nn.Module):
 
 
 class TableNoise(nn.Module):
-    """The spectrum of a periodic noise [samples], frame by frame as *analysis* sees it, of mean power 1 in a bin."""
+    """The spectrum of a periodic noise [samples], frame by frame as *analysis* sees it, of mean power :data:`POWER`."""
+
+    #: As loud, by the mean of its logarithm, as frames of unit phasors at random: overlapping costs those 1.2 dB, and
+    #: they scatter further below their mean.
+    POWER = 0.5
 
     def __init__(self, noise: Tensor, hop_samples: int, window_samples: int, analysis: nn.Module) -> None:
         super().__init__()
         self.rows = len(noise) // hop_samples
         whole = torch.cat([noise, noise[:window_samples]])
         real, imaginary = analysis(whole.unfold(0, window_samples, hop_samples)[: self.rows])
-        scale = torch.rsqrt((real.square() + imaginary.square()).mean())
+        scale = torch.sqrt(self.POWER / (real.square() + imaginary.square()).mean())
         self.register_buffer("real", real * scale, persistent=False)
         self.register_buffer("imaginary", imaginary * scale, persistent=False)
 
