@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.engine import ENGINE_PRIORITY, Engine, EngineSettings, StreamFormat
-from realtime.inference import WARM_UP_HOPS
+from realtime.hopping import WARM_UP_HOPS
 from realtime.latency import plan_delays
 from realtime.native.callbacks import serve_duplex
 from realtime.native.histogram import Histogram, new_cells, record_duration

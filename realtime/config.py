@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from . import settings_file
 from .engine import ENGINE_PRIORITY
-from .errors import FullbandError, nearest
+from .errors import FullbandError
 from .guard import GUARD_RANGE_MS
 from .paths import CONFIGS
+from .settings_file import find_preset, read_settings, unknown_key
 from .wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 
 _PRESETS = CONFIGS / "live"
@@ -71,26 +72,7 @@ class LiveSettings(BaseModel):
 
 def preset_names() -> list[str]:
     """The presets that ship."""
-    return sorted(path.stem for path in _PRESETS.glob("*.toml"))
-
-
-def _preset_path(name: str) -> Path:
-    path = Path(name)
-    if path.suffix == ".toml":
-        return path
-    if name in preset_names():
-        return _PRESETS / f"{name}.toml"
-    known = ", ".join(nearest(name, preset_names()) or preset_names())
-    raise FullbandError(f"no preset named '{name}'; there are: {known}, or give the path of a .toml file")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise FullbandError(f"cannot read the configuration {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FullbandError(f"{path} is not valid TOML: {error}") from None
+    return settings_file.preset_names(_PRESETS)
 
 
 def _with_includes(path: Path, values: dict[str, Any], above: tuple[Path, ...] = ()) -> list[Any]:
@@ -111,11 +93,11 @@ def _with_includes(path: Path, values: dict[str, Any], above: tuple[Path, ...] =
         if len(stage) > 1 or not isinstance(stage["include"], str):
             raise FullbandError(f"{where}: 'include' is the name of a preset or a .toml file, and stands alone")
         name = stage["include"]
-        other = path.parent / name if name.endswith(".toml") else _preset_path(name)
+        other = path.parent / name if name.endswith(".toml") else find_preset(name, _PRESETS)
         if other.resolve() in above:
             loop = " → ".join(file.name for file in (*above[above.index(other.resolve()) :], other))
             raise FullbandError(f"{where} includes itself: {loop}; take one of these includes out")
-        stages += _with_includes(other, _read(other), above)
+        stages += _with_includes(other, read_settings(other), above)
     return stages
 
 
@@ -134,9 +116,7 @@ def _explain(error: ValidationError, origin: str) -> FullbandError:
     if key == "chain":
         return _explain_stage(first, origin)
     if first["type"] == "extra_forbidden":
-        near = nearest(key, list(LiveSettings.model_fields))
-        hint = f"; did you mean '{near[0]}'?" if near else f"; keys are: {', '.join(LiveSettings.model_fields)}"
-        return FullbandError(f"{origin}: unknown key '{key}'{hint}")
+        return unknown_key(origin, key, LiveSettings.model_fields)
     return FullbandError(f"{origin}: '{key}' is {first['input']!r}: {first['msg']}")
 
 
@@ -155,8 +135,8 @@ def load_live_settings(preset: str | None, given: dict[str, Any]) -> LiveSetting
     origin = "command line"
     values: dict[str, Any] = {}
     if preset is not None:
-        path = _preset_path(preset)
-        values = _read(path)
+        path = find_preset(preset, _PRESETS)
+        values = read_settings(path)
         if "chain" in values:
             values["chain"] = _with_includes(path, values)
         origin = str(path)

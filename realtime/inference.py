@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .hopping import Hopping
 from .native.memory import aligned_zeros
 from .native.network import NETWORK, run_hops_at
 from .native.ring import RING_SAMPLES, Ring
@@ -20,9 +21,6 @@ from .onnx.contract import CONTROLS, RATE_HZ, Contract, read_contract
 from .onnx.runtime import api
 from .onnx.session import Session, SessionOptions
 
-#: Runs before going live; the first few allocate and fault in memory.
-WARM_UP_HOPS = 24
-
 #: Hops that have to be in time before the high band fades in again after a dropout.
 RECOVER_HOPS = 8
 
@@ -31,12 +29,6 @@ SETTLE_MS = 64.0
 
 #: After a change of the cutoff as much has passed when the hops that playback waits for have come, too.
 CHANGE_SETTLE_MS = 32.0
-
-#: A network that takes over has run on so much of the recent past.
-CATCH_UP_SECONDS = 0.5
-
-#: Further behind than this the engine skips hops; what is left is enough to settle on.
-LEAST_BACKLOG_MS = 100.0
 
 #: The low band's level is held and falls slowly: a fricative is then compared with the vowel before it. By this
 #: measure 999 of 1000 hops of real speech have less above 4 kHz than 15 dB more than below, above 8 kHz 8 dB more,
@@ -54,7 +46,7 @@ def _tie(cutoff_hz: float) -> float:
     return float(10.0 ** (tie_db / 20.0))
 
 
-class Inference:
+class Inference(Hopping):
     """One model running *lanes* streams as one batch, from the ring *low* to a ring of its own."""
 
     def __init__(self, path: Path, lanes: int, low: Ring, options: SessionOptions | None = None) -> None:
@@ -82,8 +74,6 @@ class Inference:
         self.address = int(self._record.ctypes.data)
         self._low = low
         self._beginning = 0  # of the present stream, in its ring
-        #: How long each of the runs before going live took.
-        self.warm_up_ms = np.zeros(WARM_UP_HOPS)
         self._bind()
         self._warm_up()
 
@@ -156,18 +146,8 @@ class Inference:
         self.set_cutoff_hz(8_000.0)
         self.reset()
 
-    def _warm_up(self) -> None:
-        """On silence, and on a ring of its own: the low band may be in use already."""
-        silence = Ring(self.lanes, self.contract.hop_samples * WARM_UP_HOPS + self.contract.input_samples)
-        silence.record["write"] = self.contract.hop_samples * WARM_UP_HOPS
-        self.record["low"] = silence.address
-        spent_ns = self._tally.compute_histogram
-        for hop in range(WARM_UP_HOPS):
-            before_ns = int(spent_ns[-1])
-            run_hops_at(self.address, 1)
-            self.warm_up_ms[hop] = (int(spent_ns[-1]) - before_ns) / 1e6
-        self.record["low"] = self._low.address
-        self.reset()
+    def _run(self, most: int) -> int:
+        return int(run_hops_at(self.address, most))
 
     def reset(self, position: int = 0) -> None:
         """A fresh stream that begins at low-band *position*, a multiple of the hop. Only while no thread runs it."""
@@ -201,32 +181,6 @@ class Inference:
         self._steady["steady_samples"][lanes] = 0
         self._steady["floor_db"][lanes] = 0.0
         self._steady["gain"][lanes] = 1.0
-
-    def catch_up(self, origin: int) -> None:
-        """Begin in the recent past of the low band and run up to now, so as to be settled when heard.
-
-        A hop then ends at *origin*, which the delay is planned for, or whole hops from there.
-        Only while no other thread runs it. A model too slow to catch up is left behind; the engine's
-        thread then skips as after any stall.
-        """
-        hop = self.contract.hop_samples
-        begin = self._low.written - int(CATCH_UP_SECONDS * RATE_HZ)
-        begin = max(begin - (begin - origin) % hop, origin % hop)
-        self.reset(begin)
-        self.record["arrival"] = self.record["playback_cursor"] = 0
-        self.record["tally"] = self._tally.address
-        for _ in range(2 * int(CATCH_UP_SECONDS * RATE_HZ / hop)):
-            if run_hops_at(self.address, 1) == 0:
-                break
-
-    def connect(self, tally: Tally, arrival: int) -> None:
-        """Count for the engine from now on; *arrival* is an address as in :data:`NETWORK`."""
-        self.record["tally"] = tally.address
-        self.record["arrival"] = arrival
-
-    def hold(self, delay_samples: int) -> None:
-        """Skip no hop that may still be in time at a delay of so many samples."""
-        self.record["max_backlog"] = max(int(LEAST_BACKLOG_MS * RATE_HZ / 1000), delay_samples)
 
     @property
     def stage_latencies(self) -> tuple[tuple[str, int], ...]:

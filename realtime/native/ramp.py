@@ -29,17 +29,23 @@ def smooth_step(x):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
-def next_gain(ramp):  # type: ignore[no-untyped-def]
-    """The gain of the next sample. A ramp under way is finished before a newer wish is followed."""
+def next_value(ramp, samples):  # type: ignore[no-untyped-def]
+    """The next value, by ramps of so many *samples*. A ramp under way is finished before a newer wish is followed."""
     if ramp.left == 0:
         if ramp.wanted == ramp.value:
             return ramp.value
         ramp.origin = ramp.value
         ramp.goal = ramp.wanted
-        ramp.left = RAMP_SAMPLES
+        ramp.left = samples
     ramp.left -= 1
-    ramp.value = ramp.goal + (ramp.origin - ramp.goal) * smooth_step(ramp.left / RAMP_SAMPLES)
+    ramp.value = ramp.goal + (ramp.origin - ramp.goal) * smooth_step(ramp.left / samples)
     return ramp.value
+
+
+@njit(**COMPILE)
+def next_gain(ramp):  # type: ignore[no-untyped-def]
+    """The gain of the next sample."""
+    return next_value(ramp, RAMP_SAMPLES)
 
 
 class Ramp:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FullbandError
-from ..inference import CATCH_UP_SECONDS, LEAST_BACKLOG_MS, RECOVER_HOPS, SETTLE_MS
+from ..hopping import Hopping
+from ..inference import RECOVER_HOPS, SETTLE_MS
 from ..latency import plan_chain
 from ..native.chain import CHAIN, run_steps_at
 from ..native.continuation import FADE_SAMPLES, HISTORY_SAMPLES, WORK_DOUBLES
@@ -27,9 +28,6 @@ from .network import NetworkStage
 from .registry import make
 from .spec import StageSpec
 from .stage import Stage
-
-#: Steps before going live; the first few fault in memory.
-_WARM_UP_STEPS = 24
 
 #: Playback waits for as many samples in time before it fades a chain in again, however short its steps are.
 _LEAST_RECOVER_SAMPLES = 1_536
@@ -74,7 +72,7 @@ def _link(spec: StageSpec, stage: Stage, frames: int, latency_samples: int) -> L
     return Link(spec, stage, latency_samples, record, histogram, (memory, *blocks.values()))
 
 
-class Chain:
+class Chain(Hopping):
     """*specs* in a row for *lanes* channels, from the ring *low* to a ring of its own.
 
     *model* is the host's, for networks that name none of their own; without one these are left out. Used as an
@@ -143,9 +141,9 @@ class Chain:
         self.record = self._record[0]
         self.address = int(self._record.ctypes.data)
         self._bind()
-        #: What each of the first steps took.
-        self.warm_up_ms = np.zeros(_WARM_UP_STEPS)
         self._warm_up()
+        for link in self.links:
+            link.histogram[:] = 0
 
     def _bind(self) -> None:
         record, contract = self.record, self.contract
@@ -162,19 +160,8 @@ class Chain:
         self.hold(0)
         self.reset()
 
-    def _warm_up(self) -> None:
-        """On silence, and on a ring of its own: the low band may be in use already."""
-        silence = Ring(self.lanes, self.step_samples * _WARM_UP_STEPS)
-        silence.record["write"] = self.step_samples * _WARM_UP_STEPS
-        self.record["low"] = silence.address
-        for step in range(_WARM_UP_STEPS):
-            before_ns = int(self._tally.compute_histogram[-1])
-            run_steps_at(self.address, 1)
-            self.warm_up_ms[step] = (int(self._tally.compute_histogram[-1]) - before_ns) / 1e6
-        self.record["low"] = self._low.address
-        self.reset()
-        for link in self.links:
-            link.histogram[:] = 0
+    def _run(self, most: int) -> int:
+        return int(run_steps_at(self.address, most))
 
     def reset(self, position: int = 0) -> None:
         """A fresh stream that begins at low-band *position*, a multiple of the step. Only while no thread runs it."""
@@ -193,27 +180,6 @@ class Chain:
         record["changed_index"] = -(1 << 40)
         self.high.data[:] = 0.0
         self.high.record["write"] = position
-
-    def catch_up(self, origin: int) -> None:
-        """Begin in the recent past of the low band and run up to now, as a network does (see :class:`Inference`)."""
-        step = self.step_samples
-        begin = self._low.written - int(CATCH_UP_SECONDS * RATE_HZ)
-        begin = max(begin - (begin - origin) % step, origin % step)
-        self.reset(begin)
-        self.record["arrival"] = self.record["playback_cursor"] = 0
-        self.record["tally"] = self._tally.address
-        for _ in range(2 * int(CATCH_UP_SECONDS * RATE_HZ / step)):
-            if run_steps_at(self.address, 1) == 0:
-                break
-
-    def connect(self, tally: Tally, arrival: int) -> None:
-        """Count for the engine from now on; *arrival* is an address as in :data:`NETWORK`."""
-        self.record["tally"] = tally.address
-        self.record["arrival"] = arrival
-
-    def hold(self, delay_samples: int) -> None:
-        """Skip no step that may still be in time at a delay of so many samples."""
-        self.record["max_backlog"] = max(int(LEAST_BACKLOG_MS * RATE_HZ / 1000), delay_samples)
 
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
         """Tell every network where the voice's own band ends."""

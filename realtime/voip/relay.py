@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import tomllib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ..audiofile import open_writer
-from ..errors import FullbandError, nearest
+from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..paths import CONFIGS
+from ..settings_file import find_preset, read_settings, unknown_key
 from .codecs import CODECS, Codec, find_codec
 from .exchange import Exchange
 from .files import FileSink, FileSource
@@ -82,31 +82,13 @@ def parse_address(text: str) -> Address:
     return host, number
 
 
-def _preset_path(name: str) -> Path:
-    """A preset that ships, by its name, or any file that ends in .toml."""
-    if name.endswith(".toml"):
-        return Path(name)
-    shipped = {path.stem: path for path in sorted(_PRESETS.glob("*.toml"))}
-    if name in shipped:
-        return shipped[name]
-    known = ", ".join(nearest(name, list(shipped)) or shipped)
-    raise FullbandError(f"no preset named '{name}'; there are: {known}, or give the path of a .toml file", 2)
-
-
 def load_rtp_settings(preset: str | None, given: dict[str, Any]) -> RtpSettings:
     """Settings from *preset* (a name or a path; None: defaults), overridden by *given*.
 
     Raises :class:`FullbandError` that names the key, what is wrong with it, and the nearest right one.
     """
-    values: dict[str, Any] = {}
-    path = None if preset is None else _preset_path(preset)
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text())
-        except OSError as error:
-            raise FullbandError(f"cannot read the configuration {path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise FullbandError(f"{path} is not valid TOML: {error}") from None
+    path = None if preset is None else find_preset(preset, _PRESETS, exit_status=2)
+    values = {} if path is None else read_settings(path)
     try:
         settings = RtpSettings.model_validate(values | given)
     except ValidationError as error:
@@ -123,9 +105,7 @@ def _explain(error: ValidationError, origin: str) -> FullbandError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        near = nearest(key, list(RtpSettings.model_fields))
-        hint = f"; did you mean '{near[0]}'?" if near else f"; keys are: {', '.join(RtpSettings.model_fields)}"
-        return FullbandError(f"{origin}: unknown key '{key}'{hint}", 2)
+        return unknown_key(origin, key, RtpSettings.model_fields, exit_status=2)
     return FullbandError(f"{origin}: '{key}': {str(first['msg']).removeprefix('Value error, ')}", 2)
 
 

@@ -12,7 +12,7 @@ from numba import carray, cfunc, njit
 
 from .. import COMPILE
 from ..memory import as_pointer, call_ladspa_run, doubles_at, floats_at, ints_at, record_at
-from ..ramp import RAMP, smooth_step
+from ..ramp import RAMP, next_value
 from ..stage import HEAD_FIELDS, QUIET, STEP
 
 LADSPA = np.dtype(
@@ -43,20 +43,6 @@ _MOVE_SAMPLES = 1_920
 
 
 @njit(**COMPILE)
-def _next_value(ramp):  # type: ignore[no-untyped-def]
-    """The next value of a control on its way; as :func:`..ramp.next_gain`, only slower."""
-    if ramp.left == 0:
-        if ramp.wanted == ramp.value:
-            return ramp.value
-        ramp.origin = ramp.value
-        ramp.goal = ramp.wanted
-        ramp.left = _MOVE_SAMPLES
-    ramp.left -= 1
-    ramp.value = ramp.goal + (ramp.origin - ramp.goal) * smooth_step(ramp.left / _MOVE_SAMPLES)
-    return ramp.value
-
-
-@njit(**COMPILE)
 def _move_controls(plugin, unheard):  # type: ignore[no-untyped-def]
     """Bring controls on their way; gives 1 where some are under way, and 2 where some wait to jump."""
     controls = floats_at(plugin.controls, plugin.control_count)
@@ -73,7 +59,7 @@ def _move_controls(plugin, unheard):  # type: ignore[no-untyped-def]
         elif ramp.left == 0 and abs(ramp.wanted - ramp.value) > leaps[k]:
             found |= 2
         elif ramp.left > 0 or ramp.wanted != ramp.value:
-            controls[k] = np.float32(_next_value(ramp))
+            controls[k] = np.float32(next_value(ramp, _MOVE_SAMPLES))
             found |= 1
     return found
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from aiosipua.auth import SipDigestAuth
 from aiosipua.headers import parse_uri
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ...errors import FullbandError, nearest
+from ...errors import FullbandError
+from ...settings_file import read_settings, unknown_key
 from ..codecs import Codec, find_codec
 from .session import LEAST_SECONDS
 
@@ -200,14 +200,7 @@ def load_sip_settings(path: Path | None, given: dict[str, Any]) -> SipSettings:
 
     Raises :class:`FullbandError` that names the key, what is wrong with it, and the nearest right one.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text())
-        except OSError as error:
-            raise FullbandError(f"cannot read the configuration {path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise FullbandError(f"{path} is not valid TOML: {error}") from None
+    values = {} if path is None else read_settings(path)
     if "answer" in given and "bridge_to" not in given:
         values = {key: value for key, value in values.items() if key not in ("bridge_to", "targets")}
     elif "bridge_to" in given and "answer" not in given:
@@ -227,11 +220,8 @@ def _explain(error: ValidationError, origin: str) -> FullbandError:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         fields = AccountSettings.model_fields if first["loc"][0] == "account" else SipSettings.model_fields
-        name = str(first["loc"][-1])
-        if name == "password":
+        if first["loc"][-1] == "password":
             return FullbandError(f"{origin}: no password in the configuration; name a password_env or a password_file")
-        near = nearest(name, list(fields))
-        hint = f"; did you mean '{near[0]}'?" if near else f"; keys are: {', '.join(fields)}"
-        return FullbandError(f"{origin}: unknown key '{key}'{hint}")
+        return unknown_key(origin, key, fields)
     words = str(first["msg"]).removeprefix("Value error, ")
     return FullbandError(f"{origin}: '{key}' is {first['input']!r}: {words}")
