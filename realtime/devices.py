@@ -16,6 +16,9 @@ _SHORT = {
     "Core Audio": "CoreAudio",
 }
 
+#: How long a session manager that has just started may take to choose its default devices.
+_DEFAULT_PATIENCE_S = 1.5
+
 
 @dataclass(frozen=True)
 class Device:
@@ -102,7 +105,7 @@ def _pipewire_default(kind: Literal["input", "output"], usable: list[Device]) ->
         return []
     from .backends.watch import pipewire_default
 
-    names = pipewire_default(kind)
+    names = pipewire_default(kind, _DEFAULT_PATIENCE_S)
     return [d for d in among if d.name in names][:1]
 
 

@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ _JACK_WATCH = Path(__file__).with_name("jack_watch.py")
 
 _PIECE_BYTES = 65_536
 _ANSWER_SECONDS = 2.0
+_POLL_SECONDS = 0.1
 
 
 class Child:
@@ -83,30 +85,53 @@ class DefaultWatch:
             self._child.close()
 
 
-def pipewire_default(kind: Literal["input", "output"]) -> set[str]:
-    """What PipeWire's default device of *kind* may be called as a JACK device; empty where that is not to be known."""
+def pipewire_objects() -> list[dict[str, Any]] | None:
+    """All that PipeWire has, as ``pw-dump`` tells it; None where it does not answer, or has no such tool."""
     try:
-        dump = subprocess.run(["pw-dump"], capture_output=True, timeout=_ANSWER_SECONDS, check=True).stdout
-        objects = json.loads(dump)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return set()
-    key = "default.audio.source" if kind == "input" else "default.audio.sink"
-    wanted = {
-        entry["value"]["name"]
-        for found in objects
-        if found.get("type") == "PipeWire:Interface:Metadata"
-        for entry in found.get("metadata", [])
-        if entry.get("key") == key and isinstance(entry.get("value"), dict) and "name" in entry["value"]
-    }
-    nodes = [_properties(found) for found in objects if found.get("type") == "PipeWire:Interface:Node"]
-    return {
-        str(node[name])
-        for node in nodes
-        if node.get("node.name") in wanted
-        for name in ("node.description", "node.nick", "node.name")
-        if name in node
-    }
+        dump = subprocess.run(["pw-dump"], capture_output=True, timeout=_ANSWER_SECONDS, check=True).stdout.decode()
+        # What changes while it looks follows in further lists; what has gone by then is told without its type.
+        found = {one["id"]: one for objects in _documents(dump) for one in objects}
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError, KeyError):
+        return None
+    return [one for one in found.values() if "type" in one]
 
 
-def _properties(found: dict[str, Any]) -> dict[str, Any]:
+def _documents(text: str) -> Iterator[Any]:
+    decoder = json.JSONDecoder()
+    text = text.strip()
+    while text:
+        document, end = decoder.raw_decode(text)
+        yield document
+        text = text[end:].lstrip()
+
+
+def node_properties(found: dict[str, Any]) -> dict[str, Any]:
+    """The properties of one of :func:`pipewire_objects`, none unless it is a node."""
+    if found["type"] != "PipeWire:Interface:Node":
+        return {}
     return (found.get("info") or {}).get("props") or {}
+
+
+def pipewire_default(kind: Literal["input", "output"], patience_s: float = 0.0) -> set[str]:
+    """What PipeWire's default device of *kind* may be called as a JACK device; empty where that is not to be known.
+
+    A session that has just begun has none yet: it gets *patience_s* to choose one.
+    """
+    key = "default.audio.source" if kind == "input" else "default.audio.sink"
+    deadline = time.monotonic() + patience_s
+    while (objects := pipewire_objects()) is not None:
+        wanted = {
+            entry["value"]["name"]
+            for found in objects
+            if found["type"] == "PipeWire:Interface:Metadata"
+            for entry in found.get("metadata", [])
+            if entry.get("key") == key and isinstance(entry.get("value"), dict) and "name" in entry["value"]
+        }
+        nodes = [node for node in map(node_properties, objects) if node.get("node.name") in wanted]
+        names = {
+            str(node[name]) for node in nodes for name in ("node.description", "node.nick", "node.name") if name in node
+        }
+        if names or time.monotonic() > deadline:
+            return names
+        time.sleep(_POLL_SECONDS)
+    return set()

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from realtime.backends.watch import node_properties
 from tests import servers
 from tests.loopback import delays_samples
 from tests.realtime.hosts import ROUTES, Route, client, exchange, follow, started, told
@@ -82,10 +83,9 @@ def _sink(server: Server, name: str, label: str) -> Iterator[int]:
 
 
 def _node(server: Server, name: str) -> int | None:
-    nodes = json.loads(server.run(["pw-dump"]).stdout)
-    return next(
-        (node["id"] for node in nodes if (node.get("info") or {}).get("props", {}).get("node.name") == name), None
-    )
+    dump = "import json; from realtime.backends.watch import pipewire_objects; print(json.dumps(pipewire_objects()))"
+    objects = json.loads(server.run([sys.executable, "-c", dump]).stdout)
+    return next((found["id"] for found in objects or [] if node_properties(found).get("node.name") == name), None)
 
 
 def _links_to(server: Server, name: str) -> bool:
