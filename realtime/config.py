@@ -11,7 +11,7 @@ from . import settings_file
 from .engine import ENGINE_PRIORITY
 from .errors import FullbandError
 from .guard import GUARD_RANGE_MS
-from .paths import CONFIGS
+from .paths import CONFIGS, user_presets
 from .settings_file import find_preset, read_settings, unknown_key
 from .wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 
@@ -70,9 +70,14 @@ class LiveSettings(BaseModel):
         return [stage.model_dump(exclude_unset=True) for stage in self.chain]
 
 
-def preset_names() -> list[str]:
+def shipped_presets() -> list[str]:
     """The presets that ship."""
     return settings_file.preset_names(_PRESETS)
+
+
+def find_live_preset(name: str) -> Path:
+    """A preset of this user or one that ships, by its name; or any file that ends in .toml."""
+    return find_preset(name, user_presets(), _PRESETS)
 
 
 def _with_includes(path: Path, values: dict[str, Any], above: tuple[Path, ...] = ()) -> list[Any]:
@@ -93,7 +98,7 @@ def _with_includes(path: Path, values: dict[str, Any], above: tuple[Path, ...] =
         if len(stage) > 1 or not isinstance(stage["include"], str):
             raise FullbandError(f"{where}: 'include' is the name of a preset or a .toml file, and stands alone")
         name = stage["include"]
-        other = path.parent / name if name.endswith(".toml") else find_preset(name, _PRESETS)
+        other = path.parent / name if name.endswith(".toml") else find_live_preset(name)
         if other.resolve() in above:
             loop = " → ".join(file.name for file in (*above[above.index(other.resolve()) :], other))
             raise FullbandError(f"{where} includes itself: {loop}; take one of these includes out")
@@ -135,7 +140,7 @@ def load_live_settings(preset: str | None, given: dict[str, Any]) -> LiveSetting
     origin = "command line"
     values: dict[str, Any] = {}
     if preset is not None:
-        path = find_preset(preset, _PRESETS)
+        path = find_live_preset(preset)
         values = read_settings(path)
         if "chain" in values:
             values["chain"] = _with_includes(path, values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .errors import FullbandError, nearest
@@ -10,6 +11,14 @@ _ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = _ROOT / "model" / "weights"
 CONFIGS = _ROOT / "configs"
 VOICE_CLIP = Path(__file__).resolve().parent / "assets" / "voice.flac"
+
+
+def user_presets() -> Path:
+    """Where this user's own presets are kept; it need not exist."""
+    home = os.environ.get("XDG_CONFIG_HOME", "")
+    # The specification has relative paths ignored.
+    base = Path(home) if Path(home).is_absolute() else Path.home() / ".config"
+    return base / "fullband"
 
 
 def shipped_models() -> dict[str, Path]:

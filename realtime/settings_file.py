@@ -10,19 +10,19 @@ from typing import Any
 from .errors import FullbandError, nearest
 
 
-def preset_names(folder: Path) -> list[str]:
-    """The presets in *folder*."""
-    return sorted(path.stem for path in folder.glob("*.toml"))
+def preset_names(*folders: Path) -> list[str]:
+    """The presets in *folders*."""
+    return sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
 
 
-def find_preset(name: str, folder: Path, exit_status: int = 1) -> Path:
-    """A preset in *folder* by its name, or any file that ends in .toml."""
+def find_preset(name: str, *folders: Path, exit_status: int = 1) -> Path:
+    """A preset by its name in the first of *folders* that has it, or any file that ends in .toml."""
     path = Path(name)
     if path.suffix == ".toml":
         return path
-    names = preset_names(folder)
+    names = preset_names(*folders)
     if name in names:
-        return folder / f"{name}.toml"
+        return next(folder / f"{name}.toml" for folder in folders if (folder / f"{name}.toml").is_file())
     known = ", ".join(nearest(name, names) or names)
     raise FullbandError(f"no preset named '{name}'; there are: {known}, or give the path of a .toml file", exit_status)
 

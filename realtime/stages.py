@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .config import LiveSettings
+from .config import LiveSettings, StageSettings
 from .errors import FullbandError, nearest
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def amended(settings: LiveSettings, stage: str, values: dict[str, Any]) -> tuple
         known = f"stages are: {', '.join(names)}" if names else "there is no chain"
         raise FullbandError(f"no stage '{stage}'; " + (f"did you mean '{near[0]}'?" if near else known))
     place = names.index(stage)
-    stages = settings.stages
-    stages[place] |= values
-    changed = LiveSettings.model_validate({**settings.model_dump(exclude_unset=True), "chain": stages})
+    stage_settings = StageSettings.model_validate(settings.stages[place] | values)
+    chain = (*settings.chain[:place], stage_settings, *settings.chain[place + 1 :])
+    changed = settings.model_copy(update={"chain": chain})
     return changed, specs_of(changed)[place]

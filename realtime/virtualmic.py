@@ -175,7 +175,10 @@ class VirtualMicrophone:
         chosen = settings.input or self._default_input
         if chosen is None:
             raise FullbandError("there is no microphone to make full-band: connect one, or name a source by --input")
-        return settings.model_copy(update={"input": chosen, "output": self.output})
+        adopted = settings.model_copy(update={"input": chosen, "output": self.output})
+        # Nobody has asked for these devices by name: saved settings do not name them.
+        adopted.model_fields_set.intersection_update(settings.model_fields_set)
+        return adopted
 
     def keep(self, lost: bool) -> None:
         """Keep it working; to be called some ten times a second, with whether the devices are away.

@@ -173,6 +173,23 @@ def reload(context: typer.Context, to: _To = None) -> None:
 
 
 @ctl.command()
+def save(
+    context: typer.Context,
+    target: Annotated[
+        str | None, typer.Argument(metavar="[NAME|FILE]", help="A name for 'live --config', or a path ending in .toml.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite one that exists.")] = False,
+    to: _To = None,
+) -> None:
+    """Keep what the host is set to now, for 'live --config'. Without a name it is 'saved', written anew each time."""
+    asked: dict[str, Any] = {"force": force}
+    if target is not None:
+        # The host may have been started in another folder.
+        asked["target"] = str(Path(target).expanduser().resolve()) if target.endswith(".toml") else target
+    typer.echo(f"saved to {_tell(context, to, 'save', **asked)['path']}")
+
+
+@ctl.command()
 def stop(context: typer.Context, to: _To = None) -> None:
     """End the host, as Ctrl-C does; returns when it has ended."""
     with _host(context, to) as host:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from .. import __version__
 from ..errors import FullbandError
 from ..paths import next_model
+from ..saving import save_settings
 from . import protocol
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Commands:
                 return {"name": self.name, "pid": os.getpid(), "version": __version__, **session.status()}
             case protocol.Reload():
                 return self._reload()
+            case protocol.Save():
+                return {"path": str(save_settings(session.settings, request.target, force=request.force).resolve())}
             case protocol.Stop():
                 self.stopping = True
                 return {}

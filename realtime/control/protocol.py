@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from ..errors import FullbandError, nearest
 from ..guard import GUARD_RANGE_MS
+from ..saving import DEFAULT_NAME
 from ..wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 
 #: Longest request, its newline included.
@@ -122,13 +123,21 @@ class Reload(Request):
     command: Literal["reload"] = "reload"
 
 
+class Save(Request):
+    """Write the settings in effect as a preset of this user, or to a .toml file."""
+
+    command: Literal["save"] = "save"
+    target: str = Field(DEFAULT_NAME, min_length=1, max_length=3000)
+    force: bool = False
+
+
 class Stop(Request):
     """End the host."""
 
     command: Literal["stop"] = "stop"
 
 
-AnyRequest = Bypass | Mute | Gain | Level | Tilt | Guard | Model | Chain | Set | Stats | Status | Reload | Stop
+AnyRequest = Bypass | Mute | Gain | Level | Tilt | Guard | Model | Chain | Set | Stats | Status | Reload | Save | Stop
 
 REQUESTS: dict[str, type[AnyRequest]] = {kind.model_fields["command"].default: kind for kind in get_args(AnyRequest)}
 

@@ -50,6 +50,7 @@ def test_a_host_is_controlled_and_ended_from_another_shell(home: Path, tmp_path:
             (["gain", "-3", "--to", "desk"], "gain -3 dB"),
             (["--to", str(host.pid), "guard", "5"], "guard 5 ms"),
             (["reload"], "read again"),
+            (["save", str(tmp_path / "kept.toml")], f"saved to {tmp_path}/kept.toml"),
         ):
             done = ctl(*arguments)
             assert (done.returncode, done.stderr) == (0, "")

@@ -20,6 +20,7 @@ from realtime.errors import FullbandError
         ('  {"command": "stats"}\r', protocol.Stats()),
         ('{"command": "status"}', protocol.Status()),
         ('{"command": "reload"}', protocol.Reload()),
+        ('{"command": "save", "target": "desk"}', protocol.Save(target="desk")),
         ('{"command": "stop"}', protocol.Stop()),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
