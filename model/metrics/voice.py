@@ -77,6 +77,14 @@ def find_voiced(samples: Samples) -> Voicing:
     return Voicing(row[voiced] * STEP_SAMPLES, pitch_hz[voiced])
 
 
+def pitch_track_hz(samples: Samples) -> NDArray[np.float32]:
+    """Pitch of each frame of :data:`FRAME_SAMPLES` that begins every :data:`STEP_SAMPLES`; 0 where it is not voiced."""
+    track = np.zeros(max(0, len(samples) - FRAME_SAMPLES) // STEP_SAMPLES + 1, np.float32)
+    voicing = find_voiced(samples)
+    track[voicing.starts // STEP_SAMPLES] = voicing.pitch_hz
+    return track
+
+
 def _envelope(samples: Samples, low_hz: float, high_hz: float) -> NDArray[np.float64]:
     """Magnitude of the analytic signal between two frequencies."""
     size = fft.next_fast_len(len(samples))

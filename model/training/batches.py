@@ -18,6 +18,7 @@ from torch import Tensor
 from ..data.mixture import Mixture
 from ..degrade.chain import make_pair
 from ..losses.spectral import Truth
+from ..metrics.voice import pitch_track_hz
 from ..networks.transforms import SAMPLE_RATE_HZ, Framing
 from .config import DataSection
 
@@ -66,6 +67,7 @@ def _make_arrays(recipe: Recipe, number: int) -> dict[str, NDArray[np.float32]]:
     return {
         "low": np.stack([pair.low for pair in pairs]),
         "target": np.stack([pair.target for pair in pairs]),
+        "pitch_hz": np.stack([pitch_track_hz(pair.target) for pair in pairs]),
         **{name: np.array(values, np.float32)[:, None] for name, values in columns.items()},
     }
 

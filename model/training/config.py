@@ -68,6 +68,7 @@ class LossSection(Section):
     windows: tuple[int, ...] = (2048, 512, 128)
     pause_weight: float = Field(default=0.1, ge=0.0)
     distance_weight: float = Field(default=0.5, ge=0.0, description="of the log-spectral distance itself")
+    modulation_weight: float = Field(default=0.5, ge=0.0, description="of the high band's modulation at the pitch")
 
 
 class AdversarySection(Section):

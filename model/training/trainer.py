@@ -12,7 +12,8 @@ from torch import Tensor
 from realtime.errors import FullbandError
 
 from ..data.mixture import Mixture
-from ..losses.spectral import SpectralLoss
+from ..losses.modulation import ModulationLoss
+from ..losses.spectral import SpectralLoss, Truth
 from ..networks.core import Core
 from .adversary import Adversary
 from .batches import Batch, Recipe, batches
@@ -48,7 +49,8 @@ class Trainer(Loop[Batch]):
         if start is not None:
             _adopt(self.network, start)
         self.average = copy.deepcopy(self.network)
-        self.loss = SpectralLoss(**config.loss.model_dump()).to(self.device)
+        self.loss = SpectralLoss(**config.loss.model_dump(exclude={"modulation_weight"})).to(self.device)
+        self.modulation = ModulationLoss().to(self.device)
         self.adversary = Adversary(config.adversary.windows, config.adversary.channels).to(self.device)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), betas=(0.8, 0.99), weight_decay=config.run.weight_decay
@@ -75,13 +77,20 @@ class Trainer(Loop[Batch]):
         first = self.step * self.processes + self.rank
         self._train_on(batches(recipe, first, self.processes, self.workers), listen)
 
+    def losses(self, output: Tensor, truth: Truth) -> dict[str, Tensor]:
+        """What the first stage minimises is "total"; the others are its parts."""
+        losses: dict[str, Tensor] = self.loss(output, truth)
+        losses["modulation"] = self.modulation(output, truth)
+        losses["total"] = losses["total"] + self.config.loss.modulation_weight * losses["modulation"]
+        return losses
+
     def train_step(self, batch: Batch, progress: float = 0.0) -> dict[str, float]:
         """One step of the optimiser, at *progress* of the budget; losses by name."""
         batch = batch.to(self.device)
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate(progress)
         output = batch.low + self.network(batch.low, batch.truth.cutoff_hz)
-        losses: dict[str, Tensor] = self.loss(output, batch.truth)
+        losses = self.losses(output, batch.truth)
         objective = losses["total"]
         if self._stage(progress)[0]:
             weights = self.config.adversary

@@ -13,7 +13,9 @@ import torch
 
 from model.data.corpus import find_clips
 from model.data.mixture import Mixture
+from model.losses.modulation import ModulationLoss
 from model.losses.spectral import SpectralLoss, Truth
+from model.metrics.voice import FRAME_SAMPLES, STEP_SAMPLES, find_voiced, pitch_track_hz
 from model.networks.transforms import Framing
 from model.training.adversary import Adversary
 from model.training.batches import Batch, Recipe, batches, make_batch
@@ -179,7 +181,7 @@ def _step_on_mean(trainer: Trainer, given: list[Batch]) -> None:
     trainer.optimiser.zero_grad()
     for batch in given:
         output = batch.low + trainer.network(batch.low, batch.truth.cutoff_hz)
-        (trainer.loss(output, batch.truth)["total"] / len(given)).backward()
+        (trainer.losses(output, batch.truth)["total"] / len(given)).backward()
     torch.nn.utils.clip_grad_norm_(trainer.network.parameters(), trainer.config.run.gradient_limit)
     for group in trainer.optimiser.param_groups:
         group["lr"] = rate
@@ -214,9 +216,11 @@ def truth(
     limit_hz: float = 24_000.0,
     lossy: float = 0.0,
     hiss_rms: float = 0.0,
+    pitch_hz: float = 0.0,
 ) -> Truth:
     column = torch.ones(len(target), 1)
-    return Truth(target, 4_000.0 * column, limit_hz * column, lossy * column, hiss_rms * column)
+    pitch = torch.full((len(target), (target.shape[1] - FRAME_SAMPLES) // STEP_SAMPLES + 1), pitch_hz)
+    return Truth(target, 4_000.0 * column, limit_hz * column, lossy * column, hiss_rms * column, pitch)
 
 
 @pytest.fixture(scope="module")
@@ -276,3 +280,52 @@ def test_too_loud_a_pause_costs_more_than_too_soft_a_one(speech: torch.Tensor) -
     loss = SpectralLoss((512,), 1.0)
     assert float(loss(loud, truth(target))["pause"]) > 0.5
     assert float(loss(soft, truth(target))["pause"]) < 0.05
+
+
+def puffs(depth: float, pitch_hz: float = 120.0, seed: int = 0, shift: float = 0.0) -> torch.Tensor:
+    """Noise [1, samples] whose amplitude swings at the pitch by *depth*."""
+    time = torch.arange(RATE_HZ) / RATE_HZ
+    noise = torch.randn(len(time), generator=torch.Generator().manual_seed(seed))
+    return (0.05 * noise * (1.0 + depth * torch.cos(2 * torch.pi * pitch_hz * time + shift))).unsqueeze(0)
+
+
+def test_modulation_that_is_equal_costs_nothing_and_its_phase_little() -> None:
+    loss, known = ModulationLoss(), truth(puffs(0.6), pitch_hz=120.0)
+    assert float(loss(puffs(0.6), known)) == 0.0
+    other = float(loss(puffs(0.6, seed=1, shift=2.0), known))
+    assert other < 0.3 * float(loss(puffs(0.0, seed=1), known))
+
+
+@pytest.mark.parametrize("pitch_hz", [80.0, 120.0, 380.0])
+def test_the_nearer_the_depth_of_modulation_the_less_it_costs(pitch_hz: float) -> None:
+    loss, known = ModulationLoss(), truth(puffs(0.6, pitch_hz), pitch_hz=pitch_hz)
+    steady, soft, same, hard = (float(loss(puffs(depth, pitch_hz, 1), known)) for depth in (0.0, 0.3, 0.6, 1.0))
+    assert steady > soft > same
+    assert hard > same
+
+
+def test_the_gradient_raises_modulation_and_is_finite() -> None:
+    loss, known = ModulationLoss(), truth(puffs(0.6), pitch_hz=120.0)
+    depth = torch.zeros((), requires_grad=True)
+    swing = torch.cos(2 * torch.pi * 120.0 * torch.arange(RATE_HZ) / RATE_HZ)
+    loss(puffs(0.0, seed=1) * (1.0 + depth * swing), known).backward()
+    assert depth.grad is not None and float(depth.grad) < 0.0
+    silence = torch.zeros(1, RATE_HZ, requires_grad=True)
+    loss(silence, known).backward()
+    assert silence.grad is not None and bool(torch.isfinite(silence.grad).all())
+
+
+def test_modulation_counts_where_there_is_a_voice_and_a_target() -> None:
+    loss, steady = ModulationLoss(), puffs(0.0, seed=1)
+    assert float(loss(steady, truth(puffs(0.6)))) == 0.0
+    assert float(loss(steady, truth(puffs(0.6), limit_hz=7_000.0, pitch_hz=120.0))) == 0.0
+    assert float(loss(steady, truth(puffs(0.6), hiss_rms=0.05, pitch_hz=120.0))) == 0.0
+    assert float(loss(steady, truth(torch.zeros(1, RATE_HZ), pitch_hz=120.0))) == 0.0
+
+
+def test_the_pitch_of_every_frame_is_that_of_the_voiced_ones() -> None:
+    speech = speech_like(0.8, 3)
+    voicing, track = find_voiced(speech), pitch_track_hz(speech)
+    assert len(track) == (len(speech) - FRAME_SAMPLES) // STEP_SAMPLES + 1
+    assert np.count_nonzero(track) == len(voicing.starts) > 0
+    assert np.allclose(track[voicing.starts // STEP_SAMPLES], voicing.pitch_hz)
