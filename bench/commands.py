@@ -98,13 +98,15 @@ def engine(
     """
     from . import engine_commands
 
+    output = Output(json_target, html)
     if faults:
         from .fault_commands import fault_table
 
         one = (models or ["default"])[0], (guards_ms or [2.0])[0], (blocks or [128])[0]
-        fault_table(Report(json_target), *one, quick)
+        with output.progress() as progress:
+            document = fault_table(*one, quick, progress)
+        output.finish(document)
         return
-    output = Output(json_target, html)
     plan = engine_commands.make_plan(
         models or (list(_MATRIX_MODELS) if matrix else ["default"]),
         blocks or (list(_MATRIX_BLOCKS) if matrix else [128]),
@@ -209,6 +211,21 @@ def page(
     write_page(read(report), target)
 
 
+@bench.command(name="figures")
+def figures_command(
+    report: Annotated[Path, typer.Argument(help="A report of 'fullband bench all --json'.")],
+    into: Annotated[Path | None, typer.Option("--into", help="Put them into this page, between its two marks.")] = None,
+) -> None:
+    """The figures of a report as README.md quotes them."""
+    from .figures import figures, quote
+    from .report.document import read
+
+    if into is None:
+        typer.echo(figures(read(report)))
+    else:
+        quote(read(report), into)
+
+
 @bench.command()
 def voip(
     codec: Annotated[str, typer.Option(help="Of the calls whose network is bad: PCMU, G722, opus …")] = "PCMU",
@@ -251,11 +268,15 @@ def soak(
     minutes: Annotated[float, typer.Option(min=0.1, help="How long.")] = 30.0,
     seed: Annotated[int | None, typer.Option(help="Draws the faults; by default another one every time.")] = None,
     json_target: _Json = None,
+    html: _Html = None,
 ) -> None:
     """Random faults for a long while, in real time: does anything grow, click or come later? Ctrl-C reports so far."""
-    from .fault_commands import soak_run
+    from .soak_commands import soak_run
 
-    soak_run(Report(json_target), model, minutes, seed)
+    output = Output(json_target, html)
+    with output.progress() as progress:
+        document = soak_run(model, minutes, seed, progress, output.report.say)
+    output.finish(document)
 
 
 @bench.command()
@@ -266,11 +287,15 @@ def drift(
         list[str] | None, typer.Option("--timing", help="Only these: steady, jitter, pairs, stalls.")
     ] = None,
     json_target: _Json = None,
+    html: _Html = None,
 ) -> None:
     """An hour on two clocks that run apart, faster than real time: does the delay stay, is a tone clean?"""
     from .drift_commands import drift_run
 
-    drift_run(Report(json_target), minutes, ppm, timings or [])
+    output = Output(json_target, html)
+    with output.progress() as progress:
+        document = drift_run(minutes, ppm, timings or [], progress)
+    output.finish(document)
 
 
 @bench.command()

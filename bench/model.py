@@ -75,7 +75,7 @@ class ModelRunner:
         settings = EngineSettings(path, cutoff_hz=cutoff_hz, session=options)
         self._stream = FileStream(streams, RATE_HZ, settings, block_frames=hop)
         self.start_up_ms = 1000.0 * (time.perf_counter() - began_s)
-        engine = self._stream.engine
+        engine = self.engine = self._stream.engine
         assert engine.inference is not None
         self.contract = engine.inference.contract
         self.name = name or self.contract.name

@@ -156,7 +156,7 @@ class SoakReport:
             **self.figures(),
             "fault_list": [{"at_s": round(at, 2), "fault": name} for at, name in self.faults],
             "notices": [{"at_s": round(at, 2), "notice": line} for at, line in self.notices],
-            "series": [asdict(sample) for sample in self.series],
+            "samples": [asdict(sample) for sample in self.series],
         }
 
 

@@ -112,6 +112,7 @@ class Waterfall:
 @dataclass
 class Document:
     """A report. *verdicts* are its results in sentences; *figures* go to the top level of the JSON.
+    *problems* are what does not hold: the command fails with them, once all is shown and written.
 
     Made before the measurement, so that the machine is watched during it.
     """
@@ -120,6 +121,7 @@ class Document:
     settings: dict[str, Any]
     figures: dict[str, Any] = field(default_factory=dict)
     verdicts: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     series: dict[str, Series] = field(default_factory=dict)
     distributions: list[Distribution] = field(default_factory=list)
@@ -143,7 +145,7 @@ class Document:
         }
         body = {name: [asdict(one) for one in getattr(self, name)] for name in _LISTS}
         series = {name: asdict(one) for name, one in self.series.items()}
-        return {**head, "verdicts": self.verdicts, **self.figures, **body, "series": series}
+        return {**head, "verdicts": self.verdicts, "problems": self.problems, **self.figures, **body, "series": series}
 
 
 _LISTS = {"tables": Table, "distributions": Distribution, "timelines": Timeline, "waterfalls": Waterfall}
@@ -167,7 +169,8 @@ def together(documents: Sequence[Document]) -> dict[str, Any]:
     reports = [one.as_dict() for one in documents]
     shared = {key: reports[0][key] for key in ("schema", "fullband", "revision", "created", "command", "machine")}
     verdicts = [line for report in reports for line in report["verdicts"]]
-    return {**shared, "kind": "all", "verdicts": verdicts, "reports": reports}
+    problems = [line for report in reports for line in report["problems"]]
+    return {**shared, "kind": "all", "verdicts": verdicts, "problems": problems, "reports": reports}
 
 
 def parts_of(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ class Output:
             yield status.update
 
     def finish(self, document: Document | dict[str, Any]) -> None:
-        """Show *document* and write it where it was asked for."""
+        """Show *document* and write it where it was asked for; then fail with what does not hold."""
         content = document.as_dict() if isinstance(document, Document) else document
         if self.report.json_target != "-":
             for part in parts_of(content):
@@ -43,6 +43,8 @@ class Output:
         self.report.finish(content)
         if self.html_target is not None:
             write_page(content, self.html_target)
+        if content["problems"]:
+            raise FullbandError("; ".join(content["problems"]))
 
     def _show(self, part: dict[str, Any]) -> None:
         notes = []
