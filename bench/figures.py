@@ -42,7 +42,8 @@ def _where(report: dict[str, Any]) -> str:
     stolen = max(part["conditions"]["stolen_percent"] for part in parts)
     return (
         f"{machine['cores']} cores of {machine['processor']}; other programs had up to {others:.0f} % of them, "
-        f"other virtual machines {stolen:.1f} %. Revision {report['revision']}, {report['created'][:10]}: `{report['command']}`."
+        f"other virtual machines {stolen:.1f} %. Revision {report['revision']}, {report['created'][:10]}: "
+        f"`{report['command']}`."
     )
 
 

@@ -111,6 +111,6 @@ def test_a_soak_that_is_broken_off_reports_what_it_has_seen(tmp_path: Path) -> N
     report = json.loads(figures.read_text())
     assert report["broken_off"]
     assert report["seconds"] > 2.0
-    assert len(report["series"]) >= 1
+    assert len(report["samples"]) >= 1
     assert process.returncode == int(bool(report["problems"])), said
     assert "Traceback" not in said
