@@ -21,6 +21,7 @@ BUILT_IN = {
     "gain": ("gain", "GainStage"),
     "high-pass": ("high_pass", "HighPassStage"),
     "noise-gate": ("noise_gate", "NoiseGateStage"),
+    "compressor": ("compressor", "CompressorStage"),
     "limiter": ("limiter", "LimiterStage"),
     "dither": ("dither", "DitherStage"),
     NETWORK: ("network", "NetworkStage"),
