@@ -16,6 +16,12 @@ from . import plugins
 from .machine import machine
 
 
+def _verdict(row: plugins.PluginRow) -> str:
+    if not row.clicks:
+        return "silent"
+    return "clicks at rest" if {name for name, _ in row.clicks} == set(row.at_rest) else "clicks"
+
+
 def plugins_run(report: Report, only: str, sweep: bool) -> None:
     """Sweep the stages that are built in; run, and with *sweep* sweep, every LADSPA plugin with *only* in its name."""
     built_in = {}
@@ -36,15 +42,21 @@ def plugins_run(report: Report, only: str, sweep: bool) -> None:
         report.console.print(table)
     table = Table("LADSPA plugin", "latency", "load", "", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for row in rows:
-        clicks_text = ", ".join(f"{name} clicks ({excess:g} times the limit)" for name, excess in row.clicks)
+        clicks_text = ", ".join(
+            f"{name} clicks ({excess:g} times the limit{', and at rest' if name in row.at_rest else ''})"
+            for name, excess in row.clicks
+        )
         table.add_row(row.plugin, f"{row.latency_samples}", f"{100 * row.load:.2f} %", row.problem or clicks_text)
     if report.json_target != "-":
         report.console.print(table)
     ran = [row for row in rows if row.problem is None]
-    counts = Counter("clicks" if row.clicks else "silent" for row in ran)
+    counts = Counter(_verdict(row) for row in ran)
     suited = [row for row in rows if not (row.problem or "").startswith("no stage")]
     moved = (
-        f"; of {sum(row.parameters for row in ran)} parameters moved, {counts['clicks']} plugins click" if sweep else ""
+        f"; {sum(row.parameters for row in ran)} parameters moved: {counts['clicks']} plugins click as they move, "
+        f"{counts['clicks at rest']} more do with none of them moving"
+        if sweep
+        else ""
     )
     report.say(f"{len(ran)} of {len(suited)} plugins that can be a stage ran{moved}")
     report.finish(

@@ -1,7 +1,8 @@
 """Parameters moved while audio runs, on every stage there is, and what was heard of it; every LADSPA plugin, run.
 
 A click is looked for as in :mod:`.clicks`: above 6 kHz, where the voice has nothing. What a stage may put there is what
-it puts there with its parameter at rest, at either end of the way, and what a legal fade between the two would.
+it puts there with its parameter at rest, at either end of the way, and what a legal fade between the two would. Some
+plugins click with a parameter at rest somewhere in between: that is told, as no way of moving it is to blame.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ _MOVES = 6
 
 #: Part of its range by which a hand moves a slider at a time.
 _SLIDE = 0.05
+
+#: Where along its way a parameter that clicks is left at rest, to hear whether it does so by itself.
+_REST = (0.0, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 1.0)
+
+_BY_A_LITTLE = " by a little"
 
 #: What a parameter without a bound is moved to.
 _UNBOUNDED = (0.0, 1.0)
@@ -112,6 +118,22 @@ def ends(parameter: Parameter) -> tuple[float, float]:
     return low, high
 
 
+def slide_of(parameter: Parameter) -> tuple[float, float]:
+    """From where to where a hand moves it at a time."""
+    low, high = ends(parameter)
+    value, step = parameter.default, _SLIDE * (high - low)
+    return value, value + step if value + step <= high else value - step
+
+
+def rest_jump(stages: Stages, place: int, name: str, low: float, high: float) -> float:
+    """The largest jump while a parameter is at rest, at one of several places from *low* to *high*."""
+    largest = 0.0
+    for part in _REST:
+        heard, _ = _heard([_with(stages, place, **{name: low + part * (high - low)})], None)
+        largest = max(largest, float(jumps(heard).max()))
+    return largest
+
+
 def sweep_stage(stages: Stages, place: int, model: Path | None = None, *, slide: bool = False) -> dict[str, Clicks]:
     """Clicks of each parameter of one of *stages*, and of its bypass, moved from end to end while all else is at rest.
 
@@ -124,10 +146,8 @@ def sweep_stage(stages: Stages, place: int, model: Path | None = None, *, slide:
         ways = [_with(stages, place, **{parameter.name: value}) for value in (low, high)]
         found[parameter.name] = clicks_between(ways, model)
         if slide and parameter.kind == "float":
-            value, step = parameter.default, _SLIDE * (high - low)
-            near = value + step if value + step <= high else value - step
-            ways = [_with(stages, place, **{parameter.name: v}) for v in (value, near)]
-            found[f"{parameter.name} by a little"] = clicks_between(ways, model)
+            ways = [_with(stages, place, **{parameter.name: v}) for v in slide_of(parameter)]
+            found[parameter.name + _BY_A_LITTLE] = clicks_between(ways, model)
     found["bypass"] = clicks_between([_with(stages, place, bypass=bypass) for bypass in (False, True)], model)
     return found
 
@@ -137,7 +157,8 @@ class PluginRow:
     """What became of a LADSPA plugin. *problem* None: it loaded and ran, its output audio.
 
     *load* is the part of one core that a stage of it takes, *latency_samples* what it tells. *clicks* are those of
-    its parameters and its bypass that clicked when moved from end to end, by name, with their excess.
+    its parameters and its bypass that clicked when moved from end to end, by name, with their excess; *at_rest* names
+    those with which it clicks as loudly while they are at rest.
     """
 
     plugin: str
@@ -146,6 +167,7 @@ class PluginRow:
     load: float = 0.0
     parameters: int = 0
     clicks: tuple[tuple[str, float], ...] = ()
+    at_rest: tuple[str, ...] = ()
 
 
 def try_plugin(plugin: str, sweep: bool) -> PluginRow:
@@ -158,7 +180,18 @@ def try_plugin(plugin: str, sweep: bool) -> PluginRow:
     latency = round(told["latency_ms"] * RATE_HZ / 1000.0)
     found = sweep_stage([{"plugin": plugin}], 0, slide=True) if sweep and problem is None else {}
     clicks = tuple((name, round(c.excess, 2)) for name, c in found.items() if c.count)
-    return PluginRow(plugin, problem, latency, told["load"], len(told["parameters"]), clicks)
+    at_rest = tuple(name for name, _ in clicks if _clicks_at_rest(plugin, name, found[name]))
+    return PluginRow(plugin, problem, latency, told["load"], len(told["parameters"]), clicks, at_rest)
+
+
+def _clicks_at_rest(plugin: str, moved: str, clicks: Clicks) -> bool:
+    """Whether what was heard while a parameter *moved* is heard as loudly where it is left alone."""
+    name = moved.removesuffix(_BY_A_LITTLE)
+    for parameter in parameters_of(plugin):
+        if parameter.name == name and parameter.kind == "float":
+            way = ends(parameter) if name == moved else slide_of(parameter)
+            return rest_jump([{"plugin": plugin}], 0, name, *way) >= clicks.largest_jump
+    return False
 
 
 def catalogue() -> tuple[list[str], list[PluginRow]]:

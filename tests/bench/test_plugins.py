@@ -27,7 +27,7 @@ def doubling(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "plugin",
-    ["gain", "high-pass", "noise-gate", "network", "limiter", "dither", "amp_1181.so:amp", "cmt.so:hpf"],
+    ["gain", "high-pass", "noise-gate", "compressor", "network", "limiter", "dither", "amp_1181.so:amp", "cmt.so:hpf"],
 )
 def test_no_parameter_clicks(plugin: str, doubling: Path) -> None:
     if ".so" in plugin and not any((folder / plugin.partition(":")[0]).is_file() for folder in folders()):
@@ -57,3 +57,15 @@ def test_a_gain_that_follows_at_once_is_found(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(GainStage, "step", _abrupt.address)
     ways = [[{"plugin": "gain", "gain_db": db}] for db in (0.0, -12.0)]
     assert plugins.clicks_between(ways).count > 0
+
+
+@pytest.mark.slow
+def test_a_plugin_that_clicks_with_its_controls_at_rest_is_told_from_one_that_clicks_as_they_move() -> None:
+    """swh's valve divides by 1 - exp(-k (x - q)), which is all rounding error where the voice x passes its level q."""
+    if not any((folder / "valve_1209.so").is_file() for folder in folders()):
+        pytest.skip("needs real plugins: apt install swh-plugins")
+    row = plugins.try_plugin("valve_1209.so:valve", sweep=True)
+    assert row.problem is None
+    assert row.clicks
+    assert {name for name, _ in row.clicks} == set(row.at_rest)
+    assert plugins.rest_jump([{"plugin": "gain"}], 0, "gain_db", -12.0, 0.0) < 1e-4
