@@ -40,7 +40,7 @@ COMMANDS = {
 #: What only the extra ``train`` brings.
 _TRAINING_PACKAGES = ("torch", "scipy", "onnx", "onnxscript", "visqol", "pesq")
 #: What only the extra ``voip`` brings.
-_VOIP_PACKAGES = ("aiosipua", "aiortc", "aiohttp", "av")
+_VOIP_PACKAGES = ("aiosipua", "aiortc", "aioice", "aiohttp", "av")
 
 
 class _LazyCommand(TyperCommand):

@@ -10,6 +10,7 @@ from ..cli import LazyGroup
 COMMANDS = {
     "rtp": ("realtime.commands.voip_rtp", "Plain RTP to RTP, a device or a recording."),
     "sip": ("realtime.commands.voip_sip", "Answer calls, or bridge them to a configured target."),
+    "web": ("realtime.commands.voip_web", "A page on which people hear themselves full-band."),
 }
 
 

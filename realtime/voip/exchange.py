@@ -83,6 +83,11 @@ class Stream:
         self._detector = None
         self._apply(cutoff_hz)
 
+    def find_cutoff(self) -> None:
+        """Look for the end of the voice's band from now on, beginning with what the source may have."""
+        self._detector = BandwidthDetector()
+        self._apply(self.source.bandwidth_hz)
+
     def set_bypass(self, bypass: bool) -> None:
         """Fade this call's high band out, or in again, within one window of the network."""
         self.bypass = bypass

@@ -15,7 +15,7 @@ from .media import Address, Media
 from .receiver import Receiver
 from .rtp import Packet, looks_like_rtcp, parse
 from .sender import Sender
-from .sockets import SocketPair
+from .sockets import SocketPair, Sockets
 from .statistics import LegStatistics as LegStatistics
 from .statistics import ReceivedCounts, SentCounts
 
@@ -53,7 +53,7 @@ class Leg:
     return at once.
 
     Packets are taken from the negotiated address only. With *latch* the first sound packet decides the address, and
-    sending follows it: for a peer behind a NAT.
+    sending follows it: for a peer behind a NAT. *sockets* take the place of UDP on *host* and *port*.
     """
 
     def __init__(
@@ -67,13 +67,14 @@ class Leg:
         on_bye: Callable[[], object] | None = None,
         silent_after_s: float = 30.0,
         name: str = "fullband",
+        sockets: Sockets | None = None,
     ) -> None:
         self.latch = latch
         self.on_key, self.on_silent, self.on_bye = on_key, on_silent, on_bye
         self.silent_after_s = silent_after_s
         self.name = name
         self._lock = threading.RLock()
-        self._sockets = SocketPair(host, port)
+        self._sockets = SocketPair(host, port) if sockets is None else sockets
         #: Where the other side is to send RTP to.
         self.local: Address = self._sockets.local
         self._media: Media | None = None
@@ -111,6 +112,11 @@ class Leg:
     def bandwidth_hz(self) -> float:
         """Where the band of the codec in use ends at most."""
         return self._media.codec.bandwidth_hz if self._media else 24_000.0
+
+    @property
+    def send_delay_ms(self) -> float:
+        """From a frame pushed to the packet that ends with it."""
+        return self._sender.delay_ms if self._sender else 0.0
 
     def negotiate(self, media: Media) -> None:
         """Use *media* from now on; again after a re-INVITE. Another codec begins a new stream, hold keeps it."""
@@ -390,4 +396,4 @@ class Leg:
 
 def _format(media: Media) -> tuple[object, ...]:
     """What a stream cannot change and go on."""
-    return (media.codec, media.type_number, media.received_types[0], media.ptime_ms, media.dtx)
+    return (media.codec, media.sent, media.type_number, media.received_types[0], media.ptime_ms, media.dtx)

@@ -36,6 +36,8 @@ class Media:
     """One audio stream as negotiated.
 
     *payload_type* None is the codec's own; *receive_type* is what the other side sends it as, None: the same.
+    *send_codec* is what we send where that is another codec than *codec*, which is then what comes (RFC 3264 section
+    6.1 lets each side choose); *payload_type* and *events_type* are of what is sent.
     *remote* None: only listen (until latched on, see :class:`~.leg.Leg`). *remote_rtcp* None: the port after
     *remote*'s, or *remote* itself with *rtcp_mux*. *events_type* is the payload type of RFC 4733 events at the codec's
     clock, None where the other side has none; *receive_events_type* what it sends them as, None: the same.
@@ -54,16 +56,24 @@ class Media:
     dtx: bool = False
     receive_type: int | None = None
     receive_events_type: int | None = None
+    send_codec: Codec | None = None
+
+    @property
+    def sent(self) -> Codec:
+        """The codec that we send."""
+        return self.codec if self.send_codec is None else self.send_codec
 
     @property
     def type_number(self) -> int:
         """The payload type that we send."""
-        return self.codec.payload_type if self.payload_type is None else self.payload_type
+        return self.sent.payload_type if self.payload_type is None else self.payload_type
 
     @property
     def received_types(self) -> tuple[int, int | None, int | None]:
         """The payload types that come: audio, events and comfort noise."""
-        audio = self.type_number if self.receive_type is None else self.receive_type
+        audio = self.receive_type
+        if audio is None:
+            audio = self.type_number if self.send_codec is None else self.codec.payload_type
         events = self.events_type if self.receive_events_type is None else self.receive_events_type
         return audio, events, self.noise_type
 

@@ -51,7 +51,7 @@ class Sender:
         counts: SentCounts | None = None,
         ssrc: int | None = None,
     ) -> None:
-        codec = media.codec
+        codec = media.sent
         self.media = media
         self.counts = counts or SentCounts()
         self.ssrc = secrets.randbits(32) if ssrc is None else ssrc
@@ -149,7 +149,7 @@ class Sender:
     def _is_pause(self, samples: Samples) -> bool:
         """With DTX, for codecs that leave it to us: whether *samples* need not be sent, as there is only noise."""
         noise_type = self.media.noise_type
-        if not self.media.dtx or noise_type is None or self.media.codec.clock_hz != 8_000:
+        if not self.media.dtx or noise_type is None or self.media.sent.clock_hz != 8_000:
             return False
         level = power(samples, 0, len(samples))
         self._floor.add(level, self.media.ptime_ms // FRAME_MS)

@@ -7,6 +7,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Protocol
 
 from ..errors import FullbandError
 from .media import Address
@@ -27,6 +28,18 @@ _OLDEST_NS = 2_000_000_000
 _EXPEDITED = 0xB8
 
 Datagram = tuple[bytes, Address, int]
+
+
+class Sockets(Protocol):
+    """Where a leg's datagrams come from and go to, as :class:`SocketPair`; nothing of it blocks."""
+
+    local: Address
+
+    def receive(self, now_ns: int) -> Iterator[Datagram]: ...
+
+    def send(self, datagram: bytes, to: Address, *, report: bool = False) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class SocketPair:

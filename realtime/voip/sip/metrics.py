@@ -55,9 +55,16 @@ def families(figures: SipFigures) -> Iterator[Any]:
     yield GaugeMetricFamily("fullband_sip_draining", "1 while no new calls are taken.", value=figures.draining)
     if figures.registered is not None:
         yield GaugeMetricFamily("fullband_sip_registered", "1 while registered.", value=figures.registered)
+    yield from leg_families("fullband_sip", figures.legs)
+
+
+def leg_families(prefix: str, legs: list[tuple[str, str, dict[str, Any]]]) -> Iterator[Any]:
+    """Those of *legs*: call, whose leg, what it counts."""
+    from prometheus_client.core import GaugeMetricFamily
+
     for field, (name, factor, text) in _GAUGES.items():
-        family = GaugeMetricFamily(f"fullband_sip_leg_{name}", text, labels=["call", "leg"])
-        for call, leg, counted in figures.legs:
+        family = GaugeMetricFamily(f"{prefix}_leg_{name}", text, labels=["call", "leg"])
+        for call, leg, counted in legs:
             if counted.get(field) is not None:
                 family.add_metric([call, leg], factor * float(counted[field]))
         yield family
