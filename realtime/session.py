@@ -205,11 +205,20 @@ class Session:
                 self._overload.pause()
             elif self._guard is not None and (change := self._guard.poll(now_s)) is not None:
                 self._notices.append(f"guard {change.guard_ms:.1f} ms: {change.reason}")
-            if not self.lost and (line := self._overload.poll(now_s)) is not None:
-                self._notices.append(line)
+            if not self.lost:
+                self._poll_overload(now_s)
             self._notices += self._stages.poll(now_s)
         notices, self._notices = self._notices, []
         return notices
+
+    def _poll_overload(self, now_s: float) -> None:
+        step_downs = self._overload.step_downs
+        if (line := self._overload.poll(now_s)) is not None:
+            self._notices.append(line)
+        if self._overload.step_downs > step_downs and self._guard is not None:
+            # It has grown for a model that no guard could help, and would take minutes to shrink.
+            self._follow_guard()
+            self.engine.set_guard_ms(self.settings.guard_ms)
 
     def _change(self, **values: Any) -> None:
         self.settings = self.settings.model_copy(update=values)

@@ -110,3 +110,21 @@ def test_a_machine_that_cannot_keep_up_is_given_the_fallback_and_then_the_low_ba
     assert bend(heard[delay + 10 :]) < 3 * bend(2.0 * x[:48_000])
     last = slice(len(heard) - 19_200, len(heard) - 9_600)  # the end itself is faded out
     np.testing.assert_allclose(heard[last], x[last.start - delay : last.stop - delay], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_guard_that_grew_for_a_model_that_is_given_up_is_given_back_at_once(tmp_path: Path) -> None:
+    model = _too_slow_model(tmp_path / "heavy.onnx")
+    device = SimulatedDevice(tone(60.0)[None], 48_000)
+    settings = LiveSettings.model_validate({"model": str(model), "guard_ms": 3.0, "realtime_priority": 0})
+    grown_ms = [0.0]
+    with Session(settings, device) as session:
+        session.start()
+        deadline = time.monotonic() + 50.0
+        while session.statistics().step_downs < 1 and time.monotonic() < deadline:
+            grown_ms.append(session.engine.guard_ms)
+            session.poll()
+            time.sleep(0.02)
+        assert session.statistics().step_downs == 1
+        assert session.engine.guard_ms == 3.0
+    assert max(grown_ms) > 10.0
