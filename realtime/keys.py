@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import termios
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import Any
@@ -20,9 +21,6 @@ _PIECE_BYTES = 256
 # What arrow and function keys send (ECMA-48, 5.4: control sequences; SS3 and a letter): none of it is a key of ours.
 _SEQUENCE = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
 
-_SHOW_CURSOR = "\x1b[?25h"
-_HIDE_CURSOR = "\x1b[?25l"
-
 _INDICATOR_LFLAGS = 3
 
 
@@ -30,25 +28,26 @@ class Keys:
     """The keys pressed on *file*, by default standard input; use as a context, on the main thread.
 
     Lines, echo and line ends are the terminal's own again when the context is left, for whatever reason, and while
-    the process is stopped by Ctrl-Z. Where *file* is no terminal nothing is ever read (:attr:`file` is None).
+    the process is stopped by Ctrl-Z, before which *on_stop* is called. Where *file* is no terminal nothing is ever
+    read (:attr:`file` is None).
     """
 
-    def __init__(self, file: int | None = None) -> None:
+    def __init__(self, file: int | None = None, on_stop: Callable[[], None] | None = None) -> None:
+        self._on_stop = on_stop
         wanted = _standard_input() if file is None else file
         self.file = wanted if wanted is not None and os.isatty(wanted) else None
         self._before: list[Any] | None = None
-        self._on_stop: Any = None
+        self._handler_before: Any = None
+        self._stopping = False
 
     def __enter__(self) -> Keys:
-        if self.file is not None:
-            self._on_stop = signal.signal(signal.SIGTSTP, self._stop)
-            self.settle()
+        self._handler_before = signal.signal(signal.SIGTSTP, self._stop)
+        self.settle()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.file is not None:
-            self._give_back()
-            signal.signal(signal.SIGTSTP, self._on_stop)
+        self._give_back()
+        signal.signal(signal.SIGTSTP, self._handler_before)
 
     def settle(self) -> bool:
         """Take keys one by one if this is the foreground job; says whether it is. To be called now and then."""
@@ -66,6 +65,8 @@ class Keys:
 
     def read(self) -> str:
         """The keys since the last call, without waiting; arrow and function keys are left out."""
+        if self._stopping:
+            self._stand_still()
         if self.file is None or not self.settle():
             return ""
         try:
@@ -89,17 +90,22 @@ class Keys:
         self._before = None
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-Z: stop as if no handler were there, and go on from here when continued."""
-        had_keys = self._before is not None
+        """Ctrl-Z: between two looks, so that nothing is cut in half; at once where it was wished for before."""
+        if self._stopping:
+            self._stand_still()
+        self._stopping = True
+
+    def _stand_still(self) -> None:
+        """Stop as if no handler were there, and go on from here when continued."""
+        self._stopping = False
         self._give_back()
-        if had_keys:
-            _write(_SHOW_CURSOR)
+        if self._on_stop is not None:
+            self._on_stop()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTSTP)
         # Here it stands still until SIGCONT.
         signal.signal(signal.SIGTSTP, self._stop)
-        if self.settle() and had_keys:
-            _write(_HIDE_CURSOR)
+        self.settle()
 
 
 def _standard_input() -> int | None:
@@ -107,10 +113,3 @@ def _standard_input() -> int | None:
     with suppress(AttributeError, OSError, ValueError):
         return sys.stdin.fileno()
     return None
-
-
-def _write(sequence: str) -> None:
-    with suppress(OSError, ValueError):
-        if sys.stdout.isatty():
-            sys.stdout.write(sequence)
-            sys.stdout.flush()

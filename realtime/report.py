@@ -15,16 +15,19 @@ from .errors import FullbandError
 class Report:
     """Output of one command. *json_target*: None (people only), a path, or ``-`` for standard output.
 
-    With ``-`` nothing but the JSON is written to standard output; progress and words go to standard error.
+    With ``-`` nothing but the JSON is written to standard output; progress and words go to standard error. So it is
+    with *taken*: something else has standard output for itself.
     """
 
-    def __init__(self, json_target: str | None) -> None:
+    def __init__(self, json_target: str | None, taken: bool = False) -> None:
         self.json_target = json_target
-        self.console = Console(stderr=json_target == "-", highlight=False)
+        #: Whether standard output is not for words.
+        self.taken = taken or json_target == "-"
+        self.console = Console(stderr=self.taken, highlight=False)
 
     def say(self, text: str) -> None:
         """A line for people; left out where standard output is for JSON."""
-        if self.json_target != "-":
+        if not self.taken:
             self.console.print(text, soft_wrap=True)
 
     def finish(self, result: dict[str, Any] | list[Any]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,11 +11,14 @@ _PIECE_SAMPLES = 1 << 14
 
 
 class Tap:
-    """Follows one ring from now on. What it missed by being away too long is counted and left out."""
+    """Follows one ring from now on, or from *position*.
 
-    def __init__(self, ring: Ring) -> None:
+    What it missed by being away too long is counted and left out.
+    """
+
+    def __init__(self, ring: Ring, position: int | None = None) -> None:
         self._ring = ring
-        self._position = ring.written
+        self._position = ring.written if position is None else position
         self.lost_samples = 0
 
     def read(self) -> NDArray[np.float32]:
@@ -33,36 +34,6 @@ class Tap:
             pieces.append(piece)
             self._position += count
         return np.concatenate(pieces, axis=1)
-
-
-class Meter:
-    """Level and spectrum of the newest audio in a ring."""
-
-    WINDOW_SAMPLES = 2048
-
-    def __init__(self, ring: Ring) -> None:
-        self._ring = ring
-        self._window = np.hanning(self.WINDOW_SAMPLES).astype(np.float32)
-        self._spectrum_db = np.full(self.WINDOW_SAMPLES // 2 + 1, -120.0)
-        self.peak_dbfs = -120.0
-        self.level_dbfs = -120.0
-
-    def update(self) -> None:
-        """Measure the newest 43 ms of the first lane. The spectrum falls slowly, so that the eye can follow."""
-        block = self._ring.observe(self._ring.written - self.WINDOW_SAMPLES, self.WINDOW_SAMPLES)
-        if block is None:
-            return
-        x = block[0]
-        self.peak_dbfs = decibels(float(np.abs(x).max()))
-        self.level_dbfs = decibels(float(np.sqrt(np.mean(x * x))))
-        magnitude = np.abs(np.fft.rfft(x * self._window)) * 2.0 / self._window.sum()
-        newest = 20.0 * np.log10(np.maximum(magnitude, 1e-6))
-        self._spectrum_db = np.maximum(newest, self._spectrum_db - 4.0)
-
-    def bands_db(self, edges_hz: NDArray[np.float64], rate_hz: int = 48_000) -> NDArray[np.float64]:
-        """The loudest line between neighbouring *edges_hz*, in dBFS."""
-        lines = np.clip(np.round(edges_hz * self.WINDOW_SAMPLES / rate_hz).astype(int), 0, len(self._spectrum_db) - 1)
-        return np.array([self._spectrum_db[low : max(high, low + 1)].max() for low, high in pairwise(lines)])
 
 
 def decibels(amplitude: float) -> float:

@@ -15,23 +15,23 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.live import Live
 
 from ..config import LiveSettings, load_live_settings
-from ..console import ViewState, budget_table, chain_table, render, statistics_table
+from ..console.live import REFRESH_HZ, REFRESH_RANGE_HZ, LiveConsole
+from ..console.screen import can_draw
+from ..console.tables import budget_table, chain_table, statistics_table
 from ..control.desk import Desk
-from ..control.keyboard import HINTS
 from ..errors import FullbandError
-from ..keys import Keys
+from ..loglines import INTERVAL_SECONDS, LogLines
 from ..onnx.contract import RATE_HZ
 from ..report import Report
 from ..session import Session
 from ..signals import Signals
-from ..statistics import Statistics
-from ..taps import Meter, Tap
+from ..taps import Tap
 from ..virtualmic import VirtualMicrophone
 
-_FRAME_SECONDS = 0.1
+#: Between two looks after the host; the console may be drawn more often.
+_LOOK_SECONDS = 0.1
 _PLOT_SECONDS = 60.0
 
 _DEFAULT_RECORDING = Path("fullband-live.wav")
@@ -76,20 +76,14 @@ def _process_age_s() -> float:
         return 0.0
 
 
-def _view_state(
-    session: Session, before: Meter, after: Meter, since: Statistics | None = None, has_keys: bool = False
-) -> ViewState:
-    engine, backend, statistics = session.engine, session.backend, session.statistics()
-    return ViewState(
-        f"{backend.describe()}, block {engine.stream.block_frames}",
-        backend,
-        engine,
-        before,
-        after,
-        session.latency,
-        statistics if since is None else statistics.since(since),
-        HINTS if has_keys else None,
-    )
+@dataclass(frozen=True)
+class Telling:
+    """How the run is told of: drawn or not, *refresh_hz* times a second; as lines every *interval_s*, also as JSON."""
+
+    view: bool = True
+    refresh_hz: float = REFRESH_HZ
+    interval_s: float = INTERVAL_SECONDS
+    json_lines: str | None = None
 
 
 def _adopting(
@@ -115,47 +109,51 @@ def _watch(
     desk: Desk,
     listener: _Listener,
     report: Report,
-    view: bool,
+    telling: Telling,
     load_settings: Callable[[], LiveSettings] | None,
     microphone: VirtualMicrophone | None = None,
 ) -> None:
     """Draw, record and obey until the time is up, the source has ended, or somebody ends it."""
-    before, after = Meter(session.engine.low), Meter(session.engine.mix)
     with ExitStack() as stack:
-        live = None
         signals = stack.enter_context(Signals())
-        keys = Keys() if view else None
-        if keys is not None:
-            stack.enter_context(keys)
-            live = stack.enter_context(Live(console=report.console, auto_refresh=False, transient=True))
+        console = None
+        if telling.view:
+            console = LiveConsole(session, desk, report.console, report.say, telling.refresh_hz)
+            stack.enter_context(console)
+        say_lines = report.say if console is None and telling.json_lines != "-" else None
+        log = stack.enter_context(LogLines(session, telling.json_lines, say_lines, telling.interval_s))
+
+        def tell(line: str) -> None:
+            log.tell(line)
+            (report.say if console is None else console.tell)(line)
+
+        next_s = 0.0
         while session.running and not desk.stopping and not signals.ending:
-            listener.poll()
-            if signals.take_reload():
-                report.say(_reloaded(session, load_settings))
-            if microphone is not None:
-                microphone.keep(session.lost)
-            for line in session.poll() + desk.press(keys.read() if keys is not None else ""):
-                report.say(line)
-            if live is not None:
-                before.update()
-                after.update()
-                state = _view_state(session, before, after, desk.since, keys is not None and keys.file is not None)
-                live.update(render(state), refresh=True)
-            desk.serve(session.remaining_s(_FRAME_SECONDS))
+            if time.monotonic() >= next_s:
+                next_s = time.monotonic() + _LOOK_SECONDS
+                listener.poll()
+                if signals.take_reload():
+                    tell(_reloaded(session, load_settings))
+                if microphone is not None:
+                    microphone.keep(session.lost)
+                for line in session.poll():
+                    tell(line)
+                log.update()
+            frame_s = _LOOK_SECONDS if console is None else console.update()
+            desk.serve(session.remaining_s(max(min(frame_s, next_s - time.monotonic()), 0.0)))
 
 
 def _summary(report: Report, result: dict[str, Any], session: Session) -> None:
-    if report.json_target == "-":
+    if report.taken:
         return
-    meter = Meter(session.engine.low)
-    state = _view_state(session, meter, meter)
-    report.say(f"\n[bold]{state.statistics.seconds:.1f} s[/bold] through {session.backend.describe()}")
-    report.console.print(statistics_table(state))
+    statistics = session.statistics()
+    report.say(f"\n[bold]{statistics.seconds:.1f} s[/bold] through {session.backend.describe()}")
+    report.console.print(statistics_table(statistics, session.engine.stream.separate_clocks))
     if chain := session.engine.describe_chain():
         report.say("chain")
         report.console.print(chain_table(chain))
     report.say("latency")
-    report.console.print(budget_table(state.budget))
+    report.console.print(budget_table(session.latency))
     report.say(f"first audio {result['first_audio_ms']:.0f} ms after the command")
     for key in ("record", "plot"):
         if result.get(key):
@@ -166,7 +164,7 @@ def run(
     settings: LiveSettings,
     report: Report,
     *,
-    view: bool = True,
+    telling: Telling | None = None,
     load_settings: Callable[[], LiveSettings] | None = None,
 ) -> dict[str, Any]:
     """Run until the end and give the figures of the report. *load_settings* is how they can be had anew."""
@@ -206,7 +204,9 @@ def run(
         session.start()
         first_audio_ms = round(1000.0 * _process_age_s(), 1)
         with suppress(KeyboardInterrupt):
-            _watch(session, desk, listener, report, view, load_settings, microphone)
+            _watch(
+                session, desk, listener, report, telling or Telling(can_draw(report.console)), load_settings, microphone
+            )
         desk.leave()
         session.stop()
         listener.poll()
@@ -272,9 +272,22 @@ def live(
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Serve figures for Prometheus on this loopback port.")
     ] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Do not draw.")] = False,
+    refresh_hz: Annotated[
+        float,
+        typer.Option("--refresh", min=REFRESH_RANGE_HZ[0], max=REFRESH_RANGE_HZ[1], help="Drawn so often a second."),
+    ] = REFRESH_HZ,
+    plain: Annotated[bool, typer.Option("--plain", help="Do not draw: a line now and then, see --interval.")] = False,
+    interval_s: Annotated[
+        float, typer.Option("--interval", min=0.0, help="Seconds between lines of --plain and --json-lines; 0: none.")
+    ] = INTERVAL_SECONDS,
+    json_lines: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-", help="Append a snapshot as a line of JSON every --interval; '-': standard output."
+        ),
+    ] = None,
     json_target: Annotated[
-        str | None, typer.Option("--json", help="Write figures as JSON; '-': standard output.")
+        str | None, typer.Option("--json", help="Write the final figures as JSON; '-': standard output.")
     ] = None,
 ) -> None:
     """Make a microphone full-band in real time, until Ctrl-C.
@@ -282,7 +295,9 @@ def live(
     Without a sound device the simulated one plays a voice clip, ends by itself and leaves a recording and a
     picture of it.
     """
-    report = Report(json_target)
+    if json_target == "-" and json_lines == "-":
+        raise FullbandError("--json and --json-lines cannot both have standard output: give one of them a file", 2)
+    report = Report(json_target, taken=json_lines == "-")
     given = {
         "input": input, "output": output, "virtual_mic": virtual_mic, "backend": backend, "model": model,
         "rate_hz": rate_hz, "block_frames": block_frames, "guard_ms": guard_ms, "cutoff_hz": cutoff_hz,
@@ -293,6 +308,7 @@ def live(
     given = {key: value for key, value in given.items() if value is not None}
     settings = load_live_settings(preset, given)
     signal.signal(signal.SIGTERM, _interrupt)
-    view = not plain and json_target != "-" and report.console.is_terminal
-    result = run(settings, report, view=view, load_settings=lambda: load_live_settings(preset, given))
+    view = not plain and not report.taken and can_draw(report.console)
+    telling = Telling(view, refresh_hz, interval_s, json_lines)
+    result = run(settings, report, telling=telling, load_settings=lambda: load_live_settings(preset, given))
     report.finish(result)

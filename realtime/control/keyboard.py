@@ -1,4 +1,4 @@
-"""What each key of the console asks for."""
+"""What each key of the console asks a host for; the console has some keys of its own beside them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from ..config import LiveSettings
 from ..wishes import GAIN_RANGE_DB
 from . import protocol
 
-#: What is drawn for people, in two parts; together they fit a line of 80 columns.
-HINTS = ("b bypass  m mute  +/- gain", "n next model  r reset  q quit")
-
 #: Counters are shown from now on. The host has no request for it: only who looks at them starts anew.
-RESET = "r"
+RESET = "z"
 
 _STEP_DB = 1.0
 

@@ -79,3 +79,8 @@ class Limiter:
         """At rest. Only while nothing is played."""
         for name in LIMITER.names or ():
             self._records[name] = 1.0
+
+    @property
+    def gains(self) -> tuple[float, float]:
+        """Of the high band and of the whole, at this moment; the least of all channels. 1 is at rest."""
+        return float(self._records["high_gain"].min()), float(self._records["gain"].min())
