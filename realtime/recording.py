@@ -102,6 +102,14 @@ class Take:
         self._thread.start()
 
     @property
+    def where(self) -> str:
+        """The files, for people."""
+        before, after = self.paths
+        return (
+            f"{before.name} and {after.name.removeprefix(before.name.removesuffix('-before.wav'))} in {before.parent}"
+        )
+
+    @property
     def seconds(self) -> float:
         """How much was written."""
         return self._samples / RATE_HZ
@@ -136,6 +144,5 @@ class Take:
         self._thread.join()
         if self.failure is not None:
             return f"the recording ended early: {self.failure}"
-        before, after = self.paths
         lost = f", {self.lost_samples} samples lost" if self.lost_samples else ""
-        return f"{self.seconds:.1f} s recorded{lost}: {before} and {after.name}"
+        return f"{self.seconds:.1f} s recorded{lost}: {self.where}"

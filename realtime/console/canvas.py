@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from .styles import Style
 COVERED = 0
 
 _SPACE = ord(" ")
+
+#: Most of what is written was written in the frame before, too.
+_KEPT_TEXTS = 1024
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,12 @@ def encode(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "replace"), "<u4").astype(np.uint32)
 
 
+@lru_cache(_KEPT_TEXTS)
 def _codes(text: str) -> NDArray[np.uint32]:
-    """Code points for cells. What takes no cell is left out, and what would move the cursor is a question mark."""
+    """Code points for cells, not to be changed.
+
+    What takes no cell is left out, and what would move the cursor is a question mark.
+    """
     if text.isascii() and text.isprintable():
         return np.frombuffer(text.encode(), np.uint8).astype(np.uint32)
     if text.isprintable() and cell_len(text) == len(text):

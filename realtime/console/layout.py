@@ -22,7 +22,7 @@ _LEAST_SPECTROGRAM_ROWS = 3
 _MOST_PARTS_ROWS, _MOST_SPECTRUM_ROWS = 14, 14
 
 _COUNTERS_WIDTH = 23
-_CHAIN_WIDTH = 58
+_CHAIN_WIDTH, _MOST_CHAIN_WIDTH, _COMFORTABLE = 58, 72, 146
 _HOPS_WIDTH = 20
 
 
@@ -61,12 +61,13 @@ def _halves(row: int, height: int, width: int, names: tuple[str, str]) -> dict[s
 def _parts(width: int, has_chain: bool, page: Page) -> dict[str, int]:
     """The lower parts and how wide they are."""
     if has_chain and width >= _WIDE:
-        rest = width - _COUNTERS_WIDTH - _CHAIN_WIDTH - 3 * _GAP
+        chain = min(max(width - _COMFORTABLE, 0) + _CHAIN_WIDTH, _MOST_CHAIN_WIDTH)
+        rest = width - _COUNTERS_WIDTH - chain - 3 * _GAP
         return {
             "latency": rest - 2 * rest // 5,
             "hops": 2 * rest // 5,
             "counters": _COUNTERS_WIDTH,
-            "chain": _CHAIN_WIDTH,
+            "chain": chain,
         }
     rest = width - _COUNTERS_WIDTH - _GAP
     if has_chain and page is Page.CHAIN:

@@ -137,7 +137,7 @@ class LiveConsole:
         except FullbandError as error:
             self.tell(str(error))
         else:
-            self.tell(f"recording to {self._take.paths[0]} and {self._take.paths[1].name}")
+            self.tell(f"recording {self._take.where}")
 
     def _end_take(self) -> None:
         if self._take is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from realtime.config import LiveSettings
-from realtime.control.keyboard import HINTS, request_for
+from realtime.control.keyboard import request_for
 from realtime.keys import Keys
 
 _LFLAGS = 3
@@ -164,4 +164,3 @@ def test_each_hinted_key_asks_for_something_and_others_for_nothing() -> None:
     assert told["+"] is not None and told["+"].model_dump()["db"] == 24.0
     assert told["-"] is not None and told["-"].model_dump()["db"] == 22.5
     assert all(request_for(key, settings) is None for key in "x \n\x00Q")
-    assert sum(map(len, HINTS)) <= 72

@@ -17,7 +17,7 @@ def rows(snapshot: Snapshot) -> list[tuple[str, str, int]]:
 
     xruns = s.xruns + s.device_xruns
     return [
-        ("hop ms p50/p99", f"{s.hop_p50_ms:.2f}/{s.hop_p99_ms:.2f}", Style.PLAIN),
+        ("hop p50/99 ms", f"{s.hop_p50_ms:.2f}/{s.hop_p99_ms:.2f}", Style.PLAIN),
         ("load", f"{100.0 * s.load:.1f} %", Style.WARN if s.load > 0.5 else Style.PLAIN),
         ("deadline misses", f"{s.deadline_misses}", fault(s.deadline_misses)),
         ("dull", f"{s.dull_seconds:.2f} s", fault(s.dull_seconds)),
