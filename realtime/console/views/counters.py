@@ -30,13 +30,12 @@ def rows(snapshot: Snapshot) -> list[tuple[str, str, int]]:
         ("device losses", f"{s.device_losses}", fault(s.device_losses)),
         ("step downs", f"{s.step_downs}", fault(s.step_downs)),
         ("feedback ducks", f"{s.feedback_ducks}", fault(s.feedback_ducks)),
-        ("hops", f"{s.hops}", Style.DIM),
     ]
 
 
 def draw(canvas: Canvas, area: Area, snapshot: Snapshot) -> None:
     """As many as there are rows."""
-    title.draw(canvas, area, "engine", "ok" if not snapshot.statistics.deadline_misses else "")
+    title.draw(canvas, area, "engine", f"{snapshot.statistics.hops} hops")
     for row, (name, value, style) in enumerate(rows(snapshot)[: area.height - 1], area.row + 1):
         canvas.put(row, area.column, name, Style.PLAIN, area.width)
         canvas.put_right(row, area.column + area.width, value, style, area.width)
