@@ -27,6 +27,7 @@ COMMANDS = {
     "ctl": ("realtime.commands.ctl", "Control a running host."),
     "voip": ("realtime.commands.voip", "Telephony through the host."),
     "plugins": ("realtime.commands.plugins", "List plugins, and tell what a model file lacks."),
+    "config": ("realtime.commands.config", "Presets and settings: list, check, show."),
     "devices": ("realtime.commands.devices", "List the sound devices."),
     "doctor": ("realtime.commands.doctor", "Tell what this machine can hold."),
     "bench": ("bench.commands", "Measure latency and deadlines."),

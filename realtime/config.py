@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from . import settings_file
 from .engine import ENGINE_PRIORITY
 from .errors import FullbandError
 from .guard import GUARD_RANGE_MS
 from .paths import CONFIGS, user_presets
-from .settings_file import find_preset, read_settings, unknown_key
+from .settings_file import Given, Problem, SettingsError, SettingsFile, find_preset, validated
+from .toml_lines import Loc
 from .wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 
 _PRESETS = CONFIGS / "live"
@@ -80,79 +81,102 @@ def find_live_preset(name: str) -> Path:
     return find_preset(name, user_presets(), _PRESETS)
 
 
-def _with_includes(path: Path, values: dict[str, Any], above: tuple[Path, ...] = ()) -> list[Any]:
-    """The chain of the file *path*; a stage that is only ``include`` stands for the chain of another file.
+class LiveFile:
+    """A file of live settings, with the chains that it includes in the places where it includes them.
 
-    That is a preset by name, or a path beside the file. *above* are the files that led here.
+    *problems* are those of includes; the stages that they stand for are then missing from *values*. Raises
+    :class:`SettingsError` where the file itself cannot be read.
     """
-    above = (*above, path.resolve())
-    chain = values.get("chain", [])
-    if not isinstance(chain, list):
-        raise FullbandError(f"{path}: 'chain' is {chain!r}; stages are written as [[chain]] tables")
-    stages: list[Any] = []
-    for number, stage in enumerate(chain, 1):
-        if not isinstance(stage, dict) or "include" not in stage:
-            stages.append(stage)
-            continue
-        where = f"{path}: stage {number} of the chain"
-        if len(stage) > 1 or not isinstance(stage["include"], str):
-            raise FullbandError(f"{where}: 'include' is the name of a preset or a .toml file, and stands alone")
+
+    def __init__(self, path: Path) -> None:
+        self.file = SettingsFile(path)
+        self.problems: list[Problem] = []
+        #: Where each stage of the chain is written: the file, and its number there from 0.
+        self.places: list[tuple[SettingsFile, int]] = []
+        self.values = dict(self.file.values)
+        if "chain" in self.values:
+            self.values["chain"] = self._chain(self.file, ())
+
+    def _chain(self, file: SettingsFile, above: tuple[Path, ...]) -> list[Any]:
+        """The stages of *file*; *above* are the files that led here."""
+        above = (*above, file.path.resolve())
+        chain = file.values.get("chain", [])
+        if not isinstance(chain, list):
+            words = f"'chain' is {chain!r}; stages are written as [[chain]] tables"
+            self.problems.append(file.problem(("chain",), words))
+            return []
+        stages: list[Any] = []
+        for number, stage in enumerate(chain):
+            if isinstance(stage, dict) and "include" in stage:
+                try:
+                    stages += self._included(file, number, stage, above)
+                except FullbandError as error:
+                    self.problems += _problems(error, file, number)
+            else:
+                stages.append(stage)
+                self.places.append((file, number))
+        return stages
+
+    def _included(self, file: SettingsFile, number: int, stage: dict[str, Any], above: tuple[Path, ...]) -> list[Any]:
+        """The stages of the file that a *stage* is only ``include`` of: a preset by name, or a path beside *file*."""
         name = stage["include"]
-        other = path.parent / name if name.endswith(".toml") else find_live_preset(name)
+        if len(stage) > 1 or not isinstance(name, str):
+            raise FullbandError("'include' is the name of a preset or a .toml file, and stands alone")
+        other = file.path.parent / name if name.endswith(".toml") else find_live_preset(name)
         if other.resolve() in above:
-            loop = " → ".join(file.name for file in (*above[above.index(other.resolve()) :], other))
-            raise FullbandError(f"{where} includes itself: {loop}; take one of these includes out")
-        stages += _with_includes(other, read_settings(other), above)
-    return stages
+            loop = " → ".join(path.name for path in (*above[above.index(other.resolve()) :], other))
+            raise FullbandError(f"'include' leads back to itself: {loop}; take one of these includes out")
+        return self._chain(SettingsFile(other), above)
+
+    def problem(self, loc: Loc, message: str) -> Problem:
+        """See :class:`~realtime.settings_file.Origin`; what is about a stage says where that is written."""
+        if len(loc) > 1 and loc[0] == "chain" and isinstance(loc[1], int):
+            file, number = self.places[loc[1]]
+            # It is named by its number instead.
+            message = message.replace(f"chain[{loc[1]}].", "")
+            return file.problem(("chain", number, *loc[2:]), f"{stage_at(number)}: {message}")
+        return self.file.problem(loc, message)
 
 
-def _explain_stage(first: Any, origin: str) -> FullbandError:
-    where = f"{origin}: stage {first['loc'][1] + 1} of the chain"
-    if len(first["loc"]) < 3:
-        return FullbandError(f"{where} is {first['input']!r}; stages are written as [[chain]] tables")
-    if first["type"] == "missing":
-        return FullbandError(f"{where}: '{first['loc'][2]}' is missing; see 'fullband plugins'")
-    return FullbandError(f"{where}: '{first['loc'][2]}' is {first['input']!r}: {first['msg']}")
+def stage_at(number: int) -> str:
+    """How a stage is spoken of, by its *number* from 0."""
+    return f"stage {number + 1} of the chain"
 
 
-def _explain(error: ValidationError, origin: str) -> FullbandError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"][:1])
-    if key == "chain":
-        return _explain_stage(first, origin)
-    if first["type"] == "extra_forbidden":
-        return unknown_key(origin, key, LiveSettings.model_fields)
-    return FullbandError(f"{origin}: '{key}' is {first['input']!r}: {first['msg']}")
+def _problems(error: FullbandError, file: SettingsFile, number: int) -> list[Problem]:
+    """What is wrong with the include that is stage *number* of *file*, or in the file that it names."""
+    if isinstance(error, SettingsError) and error.problems[0].line is not None:
+        return error.problems
+    return [file.problem(("chain", number, "include"), f"{stage_at(number)}: {error}")]
 
 
-def _check_virtual_mic(settings: LiveSettings, origin: str) -> None:
-    if settings.output is not None:
-        raise FullbandError(f"{origin}: 'output' and 'virtual_mic' both say where to play: give one of them")
-    if settings.backend == "simulated" or settings.source is not None:
-        raise FullbandError(f"{origin}: 'virtual_mic' needs a sound server; the simulated device has none")
+def contradictions(values: LiveSettings) -> list[tuple[str, str]]:
+    """What cannot be together, by the key that it is told at."""
+    found = []
+    if values.virtual_mic is not None:
+        if values.output is not None:
+            found.append(("output", "'output' and 'virtual_mic' both say where to play: give one of them"))
+        if values.backend == "simulated" or values.source is not None:
+            found.append(("virtual_mic", "'virtual_mic' needs a sound server; the simulated device has none"))
+    return found
 
 
 def load_live_settings(preset: str | None, given: dict[str, Any]) -> LiveSettings:
     """Settings from *preset* (a name or a path; None: defaults) overridden by *given*.
 
-    Raises :class:`FullbandError` that names the key, what is wrong with it, and the nearest right one.
+    Raises :class:`SettingsError`, whose line names the key, what is wrong with it, and the nearest right one.
     """
-    origin = "command line"
-    values: dict[str, Any] = {}
-    if preset is not None:
-        path = find_live_preset(preset)
-        values = read_settings(path)
-        if "chain" in values:
-            values["chain"] = _with_includes(path, values)
-        origin = str(path)
+    file = None if preset is None else LiveFile(find_live_preset(preset))
+    if file is not None and file.problems:
+        raise SettingsError(file.problems)
+    values = {} if file is None else file.values
     # They are two names of one thing: what is given now takes the place of what the preset has.
     for one, other in (("output", "virtual_mic"), ("virtual_mic", "output")):
         if one in given:
             values.pop(other, None)
-    try:
-        settings = LiveSettings.model_validate(values | given)
-    except ValidationError as error:
-        raise _explain(error, origin) from None
-    if settings.virtual_mic is not None:
-        _check_virtual_mic(settings, origin)
+    origin = Given(file, given)
+    settings = validated(LiveSettings, values | given, origin)
+    problems = [origin.problem((key,), message) for key, message in contradictions(settings)]
+    if problems:
+        raise SettingsError(problems)
     return settings

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from realtime.errors import FullbandError
+from realtime.settings_file import SettingsError, SettingsFile, validated
 
 from ..networks.core import CoreConfig
 from ..networks.transforms import Framing
@@ -26,13 +25,10 @@ Whole = TypeVar("Whole", bound=BaseModel)
 def read_toml(kind: type[Whole], path: Path) -> Whole:
     """*path* as a *kind*; unknown keys and values out of range are refused with the first one named."""
     try:
-        return kind.model_validate(tomllib.loads(path.read_text()))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise FullbandError(f"{path}: {key}: {first['msg']}", exit_status=2) from None
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise FullbandError(f"{path}: {error}", exit_status=2) from None
+        file = SettingsFile(path)
+        return validated(kind, file.values, file)
+    except SettingsError as error:
+        raise SettingsError(error.problems, exit_status=2) from None
 
 
 class NetworkSection(Section):

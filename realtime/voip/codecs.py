@@ -164,6 +164,14 @@ def find_codec(name: str) -> Codec:
     raise FullbandError(f"no codec named '{name}'; there are: {near}", exit_status=2)
 
 
+def check_codec(name: str) -> None:
+    """ValueError, which settings are refused by, where there is no codec *name*."""
+    try:
+        find_codec(name)
+    except FullbandError as error:
+        raise ValueError(str(error)) from None
+
+
 def codec_of(name: str, clock_hz: int) -> Codec | None:
     """The codec of an ``a=rtpmap`` line; None where we have none such."""
     return next((c for c in CODECS if c.name.lower() == name.lower() and c.clock_hz == clock_hz), None)

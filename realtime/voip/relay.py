@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ..audiofile import open_writer
 from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..paths import CONFIGS
-from ..settings_file import find_preset, read_settings, unknown_key
-from .codecs import CODECS, Codec, find_codec
+from ..settings_file import Given, SettingsFile, find_preset, validated
+from .codecs import CODECS, Codec, check_codec, find_codec
 from .exchange import Exchange
 from .files import FileSink, FileSource
 from .frames import Sink, Source
@@ -57,7 +57,7 @@ class RtpSettings(BaseModel):
     @field_validator("codec", "to_codec")
     @classmethod
     def _check_codec(cls, value: str) -> str:
-        find_codec(value)
+        check_codec(value)
         return value
 
     @field_validator("listen", "source", "to")
@@ -88,25 +88,15 @@ def load_rtp_settings(preset: str | None, given: dict[str, Any]) -> RtpSettings:
     Raises :class:`FullbandError` that names the key, what is wrong with it, and the nearest right one.
     """
     path = None if preset is None else find_preset(preset, _PRESETS, exit_status=2)
-    values = {} if path is None else read_settings(path)
-    try:
-        settings = RtpSettings.model_validate(values | given)
-    except ValidationError as error:
-        raise _explain(error, "command line" if path is None else str(path)) from None
+    file = None if path is None else SettingsFile(path)
+    values = {} if file is None else file.values
+    settings = validated(RtpSettings, values | given, Given(file, given), exit_status=2)
     ways_in = [settings.listen, settings.sdp, settings.input]
     if sum(way is not None for way in ways_in) != 1:
         raise FullbandError("say where audio comes from, once: --listen HOST:PORT, --sdp FILE or --input FILE", 2)
     if sum(way is not None for way in (settings.to, settings.output, settings.device)) > 1:
         raise FullbandError("audio goes one way: --to, --output or --device", 2)
     return settings
-
-
-def _explain(error: ValidationError, origin: str) -> FullbandError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return unknown_key(origin, key, RtpSettings.model_fields, exit_status=2)
-    return FullbandError(f"{origin}: '{key}': {str(first['msg']).removeprefix('Value error, ')}", 2)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def test_stages_are_tables_with_their_parameters_beside_their_names(tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('chain = "gain"', ["chain.toml: 'chain'", "[[chain]]"]),
+        ('chain = "gain"', ["chain.toml:1: 'chain'", "[[chain]]"]),
         ('[[chain]]\nname = "x"', ["stage 1 of the chain", "'plugin' is missing"]),
         ('[[chain]]\nplugin = "gian"', ["stage 1", "no plugin 'gian'", "did you mean 'gain'"]),
         ('[[chain]]\nplugin = "gain"\ngain = 3', ["'gain'", "unknown parameter", "did you mean 'gain_db'"]),
@@ -51,7 +51,7 @@ def test_stages_are_tables_with_their_parameters_beside_their_names(tmp_path: Pa
         ('[[chain]]\nplugin = "gain"\n[[chain]]\nplugin = "gain"', ["stage 2", "another stage is called 'gain'"]),
         ('[[chain]]\nplugin = "gain"\nname = "on"', ["a name is of letters"]),
         ('[[chain]]\nplugin = "gate_1410.so"', ["stage 1"]),
-        ('[[chain]]\ninclude = "chain.toml"', ["includes itself", "chain.toml → chain.toml"]),
+        ('[[chain]]\ninclude = "chain.toml"', ["leads back to itself", "chain.toml → chain.toml"]),
         ('[[chain]]\ninclude = "chain.toml"\nplugin = "gain"', ["'include'", "stands alone"]),
         ('[[chain]]\ninclude = "nowhere"', ["no preset named 'nowhere'"]),
     ],
@@ -70,7 +70,7 @@ def test_what_is_wrong_is_one_line(
 def test_a_loop_over_several_files_is_told_with_its_way(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text('[[chain]]\ninclude = "c.toml"')
     (tmp_path / "c.toml").write_text('[[chain]]\nplugin = "gain"\n[[chain]]\ninclude = "b.toml"')
-    with pytest.raises(FullbandError, match=r"c\.toml: stage 2 .* b\.toml → c\.toml → b\.toml"):
+    with pytest.raises(FullbandError, match=r"c\.toml:4: stage 2 .* b\.toml → c\.toml → b\.toml"):
         _load(tmp_path, '[[chain]]\ninclude = "b.toml"')
 
 

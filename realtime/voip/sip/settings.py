@@ -13,14 +13,18 @@ from typing import Any
 
 from aiosipua.auth import SipDigestAuth
 from aiosipua.headers import parse_uri
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ...errors import FullbandError
-from ...settings_file import read_settings, unknown_key
-from ..codecs import Codec, find_codec
+from ...settings_file import Given, SettingsFile, validated
+from ..codecs import Codec, check_codec, find_codec
 from .session import LEAST_SECONDS
 
 _DEFAULT_PORT = 5060
+
+#: Keys that there are not, for a reason.
+REFUSED = {"password": "no password in the configuration; name a password_env or a password_file"}
+
 _DEFAULT_CODECS = ["opus", "G722", "PCMU", "PCMA"]
 
 
@@ -123,7 +127,7 @@ class SipSettings(BaseModel):
         if not value:
             raise ValueError("at least one codec")
         for name in value:
-            find_codec(name)
+            check_codec(name)
         return value
 
     @field_validator("listen")
@@ -200,28 +204,13 @@ def load_sip_settings(path: Path | None, given: dict[str, Any]) -> SipSettings:
 
     Raises :class:`FullbandError` that names the key, what is wrong with it, and the nearest right one.
     """
-    values = {} if path is None else read_settings(path)
+    file = None if path is None else SettingsFile(path)
+    values = {} if file is None else file.values
     if "answer" in given and "bridge_to" not in given:
         values = {key: value for key, value in values.items() if key not in ("bridge_to", "targets")}
     elif "bridge_to" in given and "answer" not in given:
         values.pop("answer", None)
-    origin = "command line" if path is None else str(path)
-    try:
-        settings = SipSettings.model_validate(values | given)
-    except ValidationError as error:
-        raise _explain(error, origin) from None
+    settings = validated(SipSettings, values | given, Given(file, given), refused=REFUSED)
     if (settings.answer is None) == (settings.bridge_to is None and not settings.targets):
         raise FullbandError("say one thing that is done with callers: --answer echo or FILE, or --bridge-to sip:…", 2)
     return settings
-
-
-def _explain(error: ValidationError, origin: str) -> FullbandError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        fields = AccountSettings.model_fields if first["loc"][0] == "account" else SipSettings.model_fields
-        if first["loc"][-1] == "password":
-            return FullbandError(f"{origin}: no password in the configuration; name a password_env or a password_file")
-        return unknown_key(origin, key, fields)
-    words = str(first["msg"]).removeprefix("Value error, ")
-    return FullbandError(f"{origin}: '{key}' is {first['input']!r}: {words}")

@@ -11,13 +11,16 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ...errors import FullbandError
-from ...settings_file import read_settings, unknown_key
+from ...settings_file import Given, SettingsError, SettingsFile, validated
 from ..media import Address
 
 _DEFAULT_PORT = 8080
+
+#: Keys that there are not, for a reason.
+REFUSED = {"token": "no token in the configuration; name a token_env or a token_file"}
 
 #: Shorter ones can be tried one after the other.
 _LEAST_TOKEN_CHARACTERS = 16
@@ -126,12 +129,12 @@ def load_web_settings(path: Path | None, given: dict[str, Any]) -> WebSettings:
     Raises :class:`FullbandError` that names the key, what is wrong with it, and the nearest right one; and where others
     than this machine could reach it without a token and TLS.
     """
-    values = {} if path is None else read_settings(path)
-    origin = "command line" if path is None else str(path)
     try:
-        settings = WebSettings.model_validate(values | given)
-    except ValidationError as error:
-        raise _explain(error, origin) from None
+        file = None if path is None else SettingsFile(path)
+        values = {} if file is None else file.values
+        settings = validated(WebSettings, values | given, Given(file, given), refused=REFUSED)
+    except SettingsError as error:
+        raise SettingsError(error.problems, exit_status=2) from None
     if settings.key is not None and settings.cert is None:
         raise FullbandError("--key needs --cert", 2)
     if not settings.is_loopback and (settings.cert is None or settings.token() is None):
@@ -141,14 +144,3 @@ def load_web_settings(path: Path | None, given: dict[str, Any]) -> WebSettings:
             2,
         )
     return settings
-
-
-def _explain(error: ValidationError, origin: str) -> FullbandError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        if key == "token":
-            return FullbandError(f"{origin}: no token in the configuration; name a token_env or a token_file", 2)
-        return unknown_key(origin, key, WebSettings.model_fields, exit_status=2)
-    words = str(first["msg"]).removeprefix("Value error, ")
-    return FullbandError(f"{origin}: '{key}' is {first['input']!r}: {words}", 2)
