@@ -41,28 +41,28 @@ class LiveSettings(BaseModel):
     virtual_mic: str | None = None
     model: str = "default"
     fallback_model: str | None = None
-    rate_hz: int | None = Field(None, ge=8_000, le=96_000)
-    block_frames: int | None = Field(None, ge=16, le=4_096)
-    guard_ms: float = Field(2.0, ge=GUARD_RANGE_MS[0], le=GUARD_RANGE_MS[1])
+    rate_hz: int | None = Field(default=None, ge=8_000, le=96_000)
+    block_frames: int | None = Field(default=None, ge=16, le=4_096)
+    guard_ms: float = Field(default=2.0, ge=GUARD_RANGE_MS[0], le=GUARD_RANGE_MS[1])
     adaptive_guard: bool = True
     feedback_guard: bool = True
-    cutoff_hz: float | None = Field(None, ge=2_000.0, le=24_000.0)
+    cutoff_hz: float | None = Field(default=None, ge=2_000.0, le=24_000.0)
     bypass: bool = False
     muted: bool = False
-    gain_db: float = Field(0.0, ge=GAIN_RANGE_DB[0], le=GAIN_RANGE_DB[1])
-    high_level_db: float = Field(0.0, ge=HIGH_LEVEL_RANGE_DB[0], le=HIGH_LEVEL_RANGE_DB[1])
-    high_tilt_db: float = Field(0.0, ge=HIGH_TILT_RANGE_DB[0], le=HIGH_TILT_RANGE_DB[1])
-    seconds: float | None = Field(None, ge=0.0)
+    gain_db: float = Field(default=0.0, ge=GAIN_RANGE_DB[0], le=GAIN_RANGE_DB[1])
+    high_level_db: float = Field(default=0.0, ge=HIGH_LEVEL_RANGE_DB[0], le=HIGH_LEVEL_RANGE_DB[1])
+    high_tilt_db: float = Field(default=0.0, ge=HIGH_TILT_RANGE_DB[0], le=HIGH_TILT_RANGE_DB[1])
+    seconds: float | None = Field(default=None, ge=0.0)
     device_latency: Literal["low", "high"] | float = "low"
-    realtime_priority: int = Field(ENGINE_PRIORITY, ge=0, le=98)
-    cpu: int | None = Field(None, ge=0)
+    realtime_priority: int = Field(default=ENGINE_PRIORITY, ge=0, le=98)
+    cpu: int | None = Field(default=None, ge=0)
     source: Path | None = None
-    simulated_rate_hz: int = Field(16_000, ge=8_000, le=96_000)
+    simulated_rate_hz: int = Field(default=16_000, ge=8_000, le=96_000)
     record: Path | None = None
     plot: Path | None = None
     force: bool = False
     name: str | None = None
-    metrics_port: int | None = Field(None, ge=0, le=65_535)
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
     chain: tuple[StageSettings, ...] = ()
 
     @property
