@@ -62,15 +62,22 @@ def run(band: str, model: str, most_seconds: float) -> dict[str, Any]:
     figures = convert(Job(limited, Path("full.wav")), EngineSettings(find_model(model)), subtype="FLOAT")
     after = read(Path("full.wav")).samples[0]
     before = upsample(np.clip(samples, -1.0, 1.0).astype(np.float32), rate_hz)[: len(after)]
-    columns = []
+    columns, high = [], np.zeros(2)
     for start in range(0, len(before) - COLUMN_SAMPLES + 1, COLUMN_SAMPLES):
-        for signal in (before, after):
-            columns.append(column(signal[start : start + COLUMN_SAMPLES])[0].tobytes())
+        for side, signal in enumerate((before, after)):
+            levels, high_power = column(signal[start : start + COLUMN_SAMPLES])
+            columns.append(levels.tobytes())
+            high[side] += high_power
+    high_dbfs = 10.0 * np.log10(high / max(len(columns) / 2, 1) + 1e-12)
     BEFORE.write_bytes(as_wav(to_int16(before)))
     AFTER.write_bytes(as_wav(to_int16(after)))
     SPECTRUM.write_bytes(b"".join(columns))
     kept = ("seconds", "cutoff_hz", "rtf", "latency_ms", "output_rate_hz")
-    return {"input_rate_hz": audio.rate_hz, "band_rate_hz": rate_hz} | {key: figures[key] for key in kept}
+    told: dict[str, Any] = {"input_rate_hz": audio.rate_hz, "band_rate_hz": rate_hz}
+    told |= {
+        f"high_{side}_dbfs": round(float(level), 1) for side, level in zip(("before", "after"), high_dbfs, strict=True)
+    }
+    return told | {key: figures[key] for key in kept}
 
 
 def main() -> None:

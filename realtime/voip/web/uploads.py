@@ -90,6 +90,7 @@ class Uploads:
         most_s = self._settings.max_upload_seconds
         process = self._running = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # no module from the folder of an upload
             "-m",
             "realtime.voip.web.conversion",
             band,

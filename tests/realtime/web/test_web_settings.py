@@ -25,9 +25,7 @@ def test_loopback_needs_nothing_and_is_the_default() -> None:
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8080", "[::]:8080", "192.0.2.1"])
-def test_another_address_needs_a_token_and_tls(
-    listen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_address_needs_a_token_and_tls(listen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FullbandError, match=r"can be reached by others.*--cert.*FULLBAND_WEB_TOKEN"):
         load_web_settings(None, {"listen": listen})
     with pytest.raises(FullbandError, match="can be reached by others"):

@@ -37,6 +37,12 @@ function show(before, after) {
   pictures.after.draw(after);
 }
 
+function showLevels(told) {
+  for (const side of ["before", "after"]) {
+    $(`${side}-level`).textContent = `Level above 4.4 kHz: ${told[`high_${side}_dbfs`]} dB of full scale.`;
+  }
+}
+
 function offer(blobs) {
   for (const [side, blob] of Object.entries(blobs)) {
     const link = $(`download-${side}`);
@@ -84,6 +90,7 @@ async function start() {
       say("Converting the recording …");
       const about = await own.start(file, band, bypassed(), info.spectrum);
       offer(own.blobs);
+      showLevels(about);
       showFigures($("figures"), [
         ["Length", `${about.seconds.toFixed(2)} s`],
         ["Sample rate that the network heard", `${about.band_rate_hz / 1000} kHz`],
@@ -115,9 +122,7 @@ function call() {
         say("Connected. Speak, and hear yourself.");
       }
       showFigures($("figures"), figureRows(figures, held));
-      for (const side of ["before", "after"]) {
-        $(`${side}-level`).textContent = `Level above 4.4 kHz: ${figures[`high_${side}_dbfs`]} dB of full scale.`;
-      }
+      showLevels(figures);
       if (recordingOn() && !figures.recording && figures.recorded_seconds >= info.limits.record_seconds) finishRecord();
     },
     over,

@@ -27,7 +27,7 @@ export function figureRows(figures, held) {
   const host = parts.buffer + parts.band + parts.network + parts.packet;
   const total = host + way + (held ?? 0);
   return [
-    ["Delay from page to page, sound card and encoder left out", ms(total)],
+    ["Delay from microphone to ear, without sound card and encoder", ms(total)],
     ["… the way there and back (RTCP)", leg.round_trip_ms === null ? "not known yet" : ms(way)],
     ["… the host's jitter buffer", ms(parts.buffer)],
     ["… the filter that limits the band", ms(parts.band)],
