@@ -28,6 +28,7 @@ COMMANDS = {
     "voip": ("realtime.commands.voip", "Telephony through the host."),
     "plugins": ("realtime.commands.plugins", "List plugins, and tell what a model file lacks."),
     "config": ("realtime.commands.config", "Presets and settings: list, check, show."),
+    "service": ("realtime.commands.service", "Have it run at every login."),
     "devices": ("realtime.commands.devices", "List the sound devices."),
     "doctor": ("realtime.commands.doctor", "Tell what this machine can hold."),
     "bench": ("bench.commands", "Measure latency and deadlines."),
