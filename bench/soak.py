@@ -68,6 +68,9 @@ class Sample:
     clicks: int
 
 
+#: Of the time, before growth is looked at.
+_SETTLING_SHARE = 0.1
+
 #: Values at each end, at least: one alone depends on where a block or a hop happens to be.
 _LEAST_AT_ENDS = 10
 
@@ -84,7 +87,8 @@ def _ends(values: list[float]) -> tuple[float, float]:
 class SoakReport:
     """What has been seen so far. A report of a run that was broken off is as good as it is long.
 
-    *settled_s*: when every fault had been put in once. Until then memory is touched for the first time.
+    *settled_s*: when every fault had been put in once, after a tenth of the time at least. Until then memory is touched
+    for the first time, and the heap finds how much it needs to spare.
     """
 
     seed: int
@@ -251,7 +255,8 @@ def soak(
             fault = running.faults.poll(time.monotonic() - began_s, heard_s)
             if fault is not None:
                 report.faults.append((heard_s, fault))
-            if report.settled_s is None and running.faults.all_seen and not running.session.lost:
+            seen = running.faults.all_seen and heard_s >= _SETTLING_SHARE * 60.0 * minutes
+            if report.settled_s is None and seen and not running.session.lost:
                 report.settled_s = round(heard_s, 2)
             piece = running.judge.poll()
             if piece is not None:

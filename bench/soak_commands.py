@@ -10,7 +10,7 @@ from .report.document import Document, Table, Timeline, columns
 from .soak import SoakReport, soak
 
 _COLUMNS = columns(("name", "figure"), ("shown", "value"))
-_NOTE = "Growth counts from when every fault had been put in once (settled): until then memory is first touched."
+_NOTE = "Growth counts from when every fault had been put in once, after a tenth of the time at least (settled)."
 
 
 def soak_run(
