@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 
 from realtime.errors import FullbandError, nearest
 from realtime.report import Report
 
 from .loads import LOADS
-from .machine import machine
 from .paths import PATHS
 from .report.output import Output
 
@@ -305,24 +301,23 @@ def bandwidth(
     streams: Annotated[int, typer.Option(min=1, help="Streams for each case, of some 17 s.")] = 8,
     json_target: _Json = None,
 ) -> None:
-    """How surely and how soon the end of a voice's band is found, by filter and codec."""
-    from . import bandwidth as bandwidth_bench
+    """How surely and how soon the end of a voice's band is found, by filter and codec; and whether noise moves it."""
+    from .bandwidth_commands import bandwidth_run
 
-    report = Report(json_target)
-    headings = ("case", "right", "median s", "p90 s", "never", "wrong first", "flips/min")
-    table = Table(*headings, box=box.SIMPLE, padding=(0, 1, 0, 0))
-    with report.console.status("") as status:
-        rows = bandwidth_bench.run(data, only or [], streams, status.update)
-    if not rows:
-        raise FullbandError(f"no case has '{(only or [''])[0]}' in its name", exit_status=2)
-    for row in rows:
-        times = (f"{row.median_s:.2f}", f"{row.p90_s:.2f}") if row.median_s is not None else ("–", "–")
-        counts = (str(row.never), str(row.wrong_first), f"{row.flips_per_minute:.2f}")
-        table.add_row(row.case, f"{100 * row.right:.1f} %", *times, *counts)
-    if json_target != "-":
-        report.console.print(table)
-        report.say("seconds are those of speech; right: within 7 % after a second of it, or full where it is full")
-    report.finish({"machine": machine(), "rows": [asdict(row) for row in rows]})
+    bandwidth_run(Report(json_target), data, only or [], streams)
+
+
+@bench.command()
+def noise(
+    data: Annotated[Path, typer.Option("--data", help="A folder of recordings with a manifest.csv.")],
+    voices: Annotated[int, typer.Option(min=1, help="Recordings over which voices are measured.")] = 12,
+    model_name: Annotated[str, typer.Option("--model", help="A shipped name or a path.")] = "default",
+    json_target: _Json = None,
+) -> None:
+    """What is added to steady noise without a voice, and what the guard against that costs a voice."""
+    from .bandwidth_commands import noise_run
+
+    noise_run(Report(json_target), data, voices, model_name)
 
 
 @bench.command()

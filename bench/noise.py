@@ -1,10 +1,11 @@
-"""What the host adds to noise without a voice: a stationary noise must not be extended.
+"""What the host adds to noise without a voice, and what its guard against that costs a voice.
 
-The noise goes through the engine as a recording would. What comes out less what went in is the high band.
+Noise and voices go through the engine as a recording would. What comes out less what went in is the high band.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from realtime.engine import EngineSettings
 Samples = NDArray[np.float32]
 RATE_HZ = 48_000
 
-#: The network has found its level by then; what follows is measured.
-_SETTLE_SECONDS = 3.0
-_MEASURED_SECONDS = 4.0
+#: The guard listens for two seconds and then takes 20 dB a second: what is added before, and what in the end.
+_FIRST_SECONDS = (0.5, 2.0)
+_LATER_SECONDS = (5.0, 7.0)
 
 #: Where the high band counts: above the crossover, and where it can be heard.
 _HIGHEST_HZ = 20_000.0
@@ -32,23 +33,43 @@ COLOURS = ("white", "pink", "fan")
 LEVELS_DBFS = (-70.0, -50.0, -30.0)
 CUTOFFS_HZ = (4_000.0, 8_000.0)
 
+#: Under voices: as loud as in a quiet room and in one that is not.
+SNRS_DB = (None, 30.0, 15.0)
+_LEAD_SECONDS = 4.0
+_ALWAYS_SAMPLES = 1 << 60
+
 
 @dataclass(frozen=True)
 class NoiseGain:
     """One noise. Levels are in dBFS, densities in dB per Hz against each other.
 
     *full_band*: the noise does not end at the cutoff, as when a device's own hiss comes on top of a narrow voice.
-    Then *gain_db* is what the level above the cutoff has grown by. *step_db* compares the density of what was added
-    with that of the noise in the octave third below the cutoff: far below 0 means hardly extended.
+    Then the gain is what the level above the cutoff grows by. The step compares the density of what is added with that
+    of the noise in the octave third below the cutoff: far below 0 means hardly extended. Both are given for the first
+    two seconds (*first*) and from the fifth on (*later*); -200 is nothing at all.
     """
 
     colour: str
     level_dbfs: float
     cutoff_hz: float
     full_band: bool
-    high_dbfs: float
-    gain_db: float | None
-    step_db: float
+    first_gain_db: float | None
+    first_step_db: float
+    later_gain_db: float | None
+    later_step_db: float
+
+
+@dataclass(frozen=True)
+class VoiceCost:
+    """What the guard does to voices after and over noise (*snr_db*; None: none): log-spectral distances to the full
+    band, with it and without. *changed* counts recordings with a sample within the voice that differs at all."""
+
+    snr_db: float | None
+    cutoff_hz: float
+    recordings: int
+    lsd_guarded: float
+    lsd_free: float
+    changed: int
 
 
 def stationary(colour: str, samples: int, highest_hz: float, seed: int = 0) -> Samples:
@@ -73,10 +94,12 @@ def _decibels(power: float) -> float:
     return 10.0 * float(np.log10(power))
 
 
-def added(model: Path, samples: Samples, cutoff_hz: float) -> Samples:
-    """What the host adds to *samples* [n] at 48 kHz."""
+def added(model: Path, samples: Samples, cutoff_hz: float, guarded: bool = True) -> Samples:
+    """What the host adds to *samples* [n] at 48 kHz; *guarded*: as it is, with its guard against noise."""
     stream = FileStream(1, RATE_HZ, EngineSettings(model, cutoff_hz=cutoff_hz))
     try:
+        if not guarded and stream.engine.inference is not None:
+            stream.engine.inference.record["steady_after"] = _ALWAYS_SAMPLES
         heard = np.concatenate([stream.push(samples[None]), stream.finish()], axis=1)[0]
     finally:
         stream.close()
@@ -85,28 +108,71 @@ def added(model: Path, samples: Samples, cutoff_hz: float) -> Samples:
 
 def measure(model: Path, colour: str, level_dbfs: float, cutoff_hz: float, full_band: bool) -> NoiseGain:
     """Send one noise through *model* as the host runs it."""
-    count = round((_SETTLE_SECONDS + _MEASURED_SECONDS) * RATE_HZ)
+    count = round((_LATER_SECONDS[1] + 0.1) * RATE_HZ)
     noise = stationary(colour, count, RATE_HZ / 2 if full_band else 0.97 * cutoff_hz)
     noise *= np.float32(10.0 ** (level_dbfs / 20.0))
-    settled = slice(round(_SETTLE_SECONDS * RATE_HZ), -RATE_HZ // 10)
-    high, low = added(model, noise, cutoff_hz)[settled], noise[settled]
+    every = added(model, noise, cutoff_hz)
     first_hz = _CROSSOVER * cutoff_hz
     below_hz = (0.95 * cutoff_hz / 2 ** (1 / 3), 0.95 * cutoff_hz)
-    below = _power(low, *below_hz) / (below_hz[1] - below_hz[0])
-    beyond = _power(high, first_hz, 2.0 ** (1 / 3) * first_hz) / ((2.0 ** (1 / 3) - 1.0) * first_hz)
-    gain_db = None
-    if full_band:
-        gain_db = _decibels(_power(low + high, first_hz, _HIGHEST_HZ) / _power(low, first_hz, _HIGHEST_HZ))
-    high_dbfs = _decibels(_power(high, 0.0, RATE_HZ / 2))
-    return NoiseGain(colour, level_dbfs, cutoff_hz, full_band, high_dbfs, gain_db, _decibels(beyond / below))
+    found: list[tuple[float | None, float]] = []
+    for span_s in (_FIRST_SECONDS, _LATER_SECONDS):
+        span = slice(*(round(edge * RATE_HZ) for edge in span_s))
+        high, low = every[span], noise[span]
+        below = _power(low, *below_hz) / (below_hz[1] - below_hz[0])
+        beyond = _power(high, first_hz, 2.0 ** (1 / 3) * first_hz) / ((2.0 ** (1 / 3) - 1.0) * first_hz)
+        gain_db = None
+        if full_band:
+            gain_db = _decibels(_power(low + high, first_hz, _HIGHEST_HZ) / _power(low, first_hz, _HIGHEST_HZ))
+        found.append((gain_db, max(_decibels(beyond / below), -200.0)))
+    return NoiseGain(colour, level_dbfs, cutoff_hz, full_band, *found[0], *found[1])
 
 
-def run(model: Path) -> list[NoiseGain]:
+def voice_cost(model: Path, voices: list[Samples], cutoff_hz: float, snr_db: float | None) -> VoiceCost:
+    """Send *voices* [n], 48 kHz and full-band, through *model* behind a path that ends at *cutoff_hz*."""
+    import soxr
+
+    from model.metrics.spectral import log_spectral_distance, power_spectrum
+
+    distances: list[tuple[float, float]] = []
+    changed = 0
+    lead = round(_LEAD_SECONDS * RATE_HZ)
+    for k, voice in enumerate(voices):
+        whole = np.concatenate([np.zeros(lead, np.float32), voice])
+        if snr_db is not None:
+            noise = stationary("pink", len(whole), RATE_HZ / 2, seed=k)
+            whole = whole + noise * np.float32(np.sqrt(np.mean(voice**2)) * 10.0 ** (-snr_db / 20.0))
+        narrow = soxr.resample(soxr.resample(whole, RATE_HZ, 2 * cutoff_hz), 2 * cutoff_hz, RATE_HZ)
+        low = np.resize(narrow, len(whole)).astype(np.float32)
+        wanted = power_spectrum(whole[lead:])
+        highs = [added(model, low, cutoff_hz, guarded) for guarded in (True, False)]
+        spectra = [power_spectrum((low + high)[lead:]) for high in highs]
+        distances.append((log_spectral_distance(spectra[0], wanted), log_spectral_distance(spectra[1], wanted)))
+        begun = lead + int(np.flatnonzero(np.abs(voice) > 0.1 * np.abs(voice).max())[0]) + RATE_HZ // 50
+        changed += bool(np.any(highs[0][begun:] != highs[1][begun:]))
+    guarded_lsd, free_lsd = (float(d) for d in np.mean(distances, axis=0))
+    return VoiceCost(snr_db, cutoff_hz, len(voices), guarded_lsd, free_lsd, changed)
+
+
+def run(model: Path, tell: Callable[[str], None]) -> list[NoiseGain]:
     """Every colour at every level and cutoff, ending there and full-band."""
-    return [
-        measure(model, colour, level_dbfs, cutoff_hz, full_band)
-        for cutoff_hz in CUTOFFS_HZ
-        for full_band in (False, True)
-        for colour in COLOURS
-        for level_dbfs in LEVELS_DBFS
-    ]
+    rows = []
+    for cutoff_hz in CUTOFFS_HZ:
+        for full_band in (False, True):
+            for colour in COLOURS:
+                tell(f"{colour} noise, cutoff {cutoff_hz:g} Hz")
+                rows += [measure(model, colour, level_dbfs, cutoff_hz, full_band) for level_dbfs in LEVELS_DBFS]
+    return rows
+
+
+def run_voices(model: Path, data: Path, most: int, tell: Callable[[str], None]) -> list[VoiceCost]:
+    """*most* recordings of the test split, spread over it, after and over each noise."""
+    from model.data.corpus import find_clips, read_clip
+
+    clips = [clip for clip in find_clips(data, "test") if clip.seconds >= 3.0]
+    voices = [read_clip(clip)[0][: 8 * RATE_HZ] for clip in clips[:: max(len(clips) // most, 1)][:most]]
+    rows = []
+    for cutoff_hz in CUTOFFS_HZ:
+        for snr_db in SNRS_DB:
+            tell(f"voices, cutoff {cutoff_hz:g} Hz, " + ("clean" if snr_db is None else f"{snr_db:g} dB over noise"))
+            rows.append(voice_cost(model, voices, cutoff_hz, snr_db))
+    return rows

@@ -1,9 +1,11 @@
 """Where a voice's band really ends, whatever the sample rate says: found in its long-term spectrum.
 
 A device at 48 kHz may carry a Bluetooth or telephone voice. Such a band ends in a cliff down to nothing; natural
-speech falls off gently. The detector keeps the loudest level of each band over the last seconds of speech and looks
-for the cliff. Silence and steady noise are not looked at, so that they never change its mind. ``fullband bench
-bandwidth`` measures it, and is what the numbers below were chosen by.
+speech falls off gently. Two spectra of speech are kept. The loudest level of each band over the last seconds tells
+whether there is a cliff: in it even a voice without sibilants has no gap so deep. The mean, in which one sound weighs
+hardly more than another, tells where the cliff's edge is: it is smooth, and leaves its own course there. Silence and
+steady noise are not looked at, so that they never change the mind. ``fullband bench bandwidth`` measures it; the
+numbers below were chosen by recordings that it does not use.
 """
 
 from __future__ import annotations
@@ -25,21 +27,35 @@ _NOTHING_DB = -140.0
 _CLIFF_DB = (32.0, 25.0)
 _CLIFF_FRAMES = 188
 
+#: A cliff that was found is believed in while so much of it is left: what is above it has to be heard, not guessed.
+_KEPT_DB = 15.0
+
 #: Where a cliff is looked for: no voice ends below, and nothing is added above.
 _FIRST_BAND = int(3_000 / _BAND_HZ)
 _LAST_BAND = int(17_500 / _BAND_HZ)
 
+#: What is further below the loudest band is nothing: resamplers leave images, and below those there are other cliffs.
+_RANGE_DB = 85.0
+
 #: Bands on the slope of a cliff, left out between what is above it and what is below.
 _SLOPE_BANDS = 4
 
-#: The top of a cliff is the loudest of so many bands below its foot. Its edge is where the level has fallen by
-#: _EDGE_DB from the loudest of the nearest bands; that is looked for from _FACE_DB below the top on.
-_TOP_BANDS, _NEAR_BANDS = 16, 6
-_FACE_DB = 25.0
-_EDGE_DB = 12.0
+#: The edge is where the mean has fallen by _EDGE_DB below its own course, a straight line through this part of what
+#: lies below the foot. Its slope is drawn to that of most voices, by as much as so many bands² weigh.
+_COURSE = (0.6, 0.9)
+_EDGE_DB = 6.5
+_SLOPE_DB_PER_BAND, _SLOPE_WEIGHT = -0.4, 400.0
 
-#: Filters fall some percent below the end of the band they are named for, which is what networks are told in training.
-_NOMINAL = 1.03
+#: Sounds are averaged by their amplitude, which is nearer to loudness than power is: neither the loudest nor the many
+#: faint ones decide. Those of the last five seconds of speech count.
+_MEAN_POWER = 0.5
+_MEAN_FRAMES = 470
+
+#: A cliff that has moved by more is another one, and what was heard before says nothing of it.
+_MOVED = 0.15
+
+#: Networks begin to add at 93 % of the cutoff and add all from 100 % on: the middle belongs on the edge.
+EDGE_OF_CUTOFF = 0.965
 
 #: The band that carries most of a voice; its level tells speech from silence.
 _ACTIVE_HZ = (250.0, 3_000.0)
@@ -59,13 +75,14 @@ _LOOK_FRAMES = 4
 
 #: Looks for which another opinion must stand before it counts. To wider is urgent, as something wrong is being added
 #: meanwhile; a small change is not, and may be no more than another sound.
-_WIDER_LOOKS, _NARROWER_LOOKS, _NEAR_LOOKS = 3, 6, 6
+_WIDER_LOOKS, _NARROWER_LOOKS, _NEAR_LOOKS = 3, 6, 12
 _NEAR = 0.25
-_SAME = 0.08
+_SAME = 0.025
 
-#: Names of bands that are common; an estimate near one of them is that one.
-_KNOWN_HZ = np.array((3_400.0, 4_000.0, 6_000.0, 7_000.0, 8_000.0, 12_000.0, 16_000.0))
-_SNAP = 0.065
+#: Names of bands that are common; an estimate near one of them is that one. A telephone's, which ends at 3.4 kHz, is
+#: the first.
+_KNOWN_HZ = np.array((3_500.0, 4_000.0, 6_000.0, 7_000.0, 8_000.0, 12_000.0, 16_000.0))
+_SNAP = 0.025
 
 
 class BandwidthDetector:
@@ -79,6 +96,9 @@ class BandwidthDetector:
         self._window = np.hanning(_WINDOW_SAMPLES)
         self._waiting = np.zeros(0, np.float32)
         self._peaks_db = np.full(_BANDS, _NOTHING_DB)
+        self._mean = np.zeros(_BANDS)
+        self._mean_frames = 0
+        self._foot: int | None = None
         self._recent: deque[tuple[float, NDArray[np.float64]]] = deque(maxlen=2 * _NEIGHBOUR_FRAMES + 1)
         self._frames = 0
         self._candidate_hz = RATE_HZ / 2
@@ -110,16 +130,28 @@ class BandwidthDetector:
         before_db = min(levels_db[: -1 - _NEIGHBOUR_FRAMES]) if full else _NOTHING_DB
         after_db = min(levels_db[-_NEIGHBOUR_FRAMES:])
         if level_db >= max(before_db, after_db) + _RISE_DB:
-            self._speech(10.0 * np.log10(bands / self._lines + 1e-14))
+            self._speech(bands / self._lines + 1e-14)
 
-    def _speech(self, bands_db: NDArray[np.float64]) -> None:
-        """Take the band levels of one frame of speech."""
-        self._peaks_db = np.maximum(bands_db, self._peaks_db - _FALL_DB)
+    def _speech(self, bands: NDArray[np.float64]) -> None:
+        """Take the powers of the bands in one frame of speech."""
+        self._peaks_db = np.maximum(10.0 * np.log10(bands), self._peaks_db - _FALL_DB)
+        self._mean_frames = min(self._mean_frames + 1, _MEAN_FRAMES)
+        self._mean += (bands**_MEAN_POWER - self._mean) / self._mean_frames
         self._frames += 1
         if self._frames >= _SETTLE_FRAMES and self._frames % _LOOK_FRAMES == 0:
-            sureness = min(self._frames / _CLIFF_FRAMES, 1.0)
-            least_db = _CLIFF_DB[0] + sureness * (_CLIFF_DB[1] - _CLIFF_DB[0])
-            self._decide(cliff_hz(self._peaks_db, least_db))
+            self._look()
+
+    def _look(self) -> None:
+        sureness = min(self._frames / _CLIFF_FRAMES, 1.0)
+        foot = cliff_foot(self._peaks_db, _CLIFF_DB[0] + sureness * (_CLIFF_DB[1] - _CLIFF_DB[0]), self._foot)
+        if foot is None:
+            self._foot = None
+            self._decide(RATE_HZ / 2)
+            return
+        if self._foot is not None and abs(foot - self._foot) > _MOVED * self._foot:
+            self._mean_frames = min(self._mean_frames, _SETTLE_FRAMES)
+        self._foot = foot
+        self._decide(_named(edge_hz(10.0 / _MEAN_POWER * np.log10(self._mean), foot) / EDGE_OF_CUTOFF))
 
     def _decide(self, estimate_hz: float) -> None:
         """Change only after the same answer has stood for a while."""
@@ -136,25 +168,37 @@ class BandwidthDetector:
             self.cutoff_hz = self._candidate_hz
 
 
-def cliff_hz(peaks_db: NDArray[np.float64], least_db: float) -> float:
-    """Nominal end of the band by the cliff in band levels of 125 Hz each; 24000 when none of *least_db* is there."""
+def cliff_foot(peaks_db: NDArray[np.float64], least_db: float, known: int | None = None) -> int | None:
+    """The band in which a cliff of *least_db* ends, by the loudest levels of bands of 125 Hz; None: there is none.
+
+    A *known* one may have less left.
+    """
+    peaks_db = np.maximum(peaks_db, peaks_db.max() - _RANGE_DB)
     above = np.maximum.accumulate(peaks_db[::-1])[::-1]
     feet = np.arange(_FIRST_BAND, _LAST_BAND)
     below = np.max([peaks_db[feet - 1 - k] for k in range(_SLOPE_BANDS)], axis=0)
     drops = below - above[feet + _SLOPE_BANDS]
     steepest = int(np.argmax(drops))
-    if drops[steepest] < least_db:
-        return RATE_HZ / 2
-    foot = int(feet[steepest])
-    top_db = peaks_db[foot - _TOP_BANDS : foot].max()
-    face = foot + _SLOPE_BANDS
-    while peaks_db[face] < top_db - min(_FACE_DB, drops[steepest] / 2):
-        face -= 1
-    edge_db = peaks_db[face - _NEAR_BANDS : face + 1].max() - _EDGE_DB
-    while peaks_db[face] < edge_db:
-        face -= 1
-    part = (peaks_db[face] - edge_db) / max(peaks_db[face] - peaks_db[face + 1], 1e-3)
-    frequency_hz = float(_NOMINAL * _BAND_HZ * (face + 0.5 + min(part, 1.0)))
+    if drops[steepest] >= least_db:
+        return int(feet[steepest])
+    return known if known is not None and drops[known - _FIRST_BAND] >= _KEPT_DB else None
+
+
+def edge_hz(mean_db: NDArray[np.float64], foot: int) -> float:
+    """Where the mean levels of bands of 125 Hz leave their course above a cliff that ends in band *foot*."""
+    first, last = (int(part * foot) for part in _COURSE)
+    place = np.arange(first, last) - (first + last - 1) / 2
+    course_db = mean_db[first:last]
+    slope = (place @ course_db + _SLOPE_WEIGHT * _SLOPE_DB_PER_BAND) / (place @ place + _SLOPE_WEIGHT)
+    above_db = mean_db - course_db.mean() - slope * (np.arange(_BANDS) - first - place[-1]) + _EDGE_DB
+    band = foot + _SLOPE_BANDS
+    while band > last and above_db[band] < 0.0:
+        band -= 1
+    part = above_db[band] / max(above_db[band] - above_db[band + 1], 1e-3)
+    return float(_BAND_HZ * (band + 0.5 + min(max(part, 0.0), 1.0)))
+
+
+def _named(frequency_hz: float) -> float:
     known_hz = float(_KNOWN_HZ[np.argmin(np.abs(_KNOWN_HZ / frequency_hz - 1.0))])
     return known_hz if abs(known_hz - frequency_hz) <= _SNAP * known_hz else frequency_hz
 
