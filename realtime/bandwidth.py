@@ -1,11 +1,11 @@
 """Where a voice's band really ends, whatever the sample rate says: found in its long-term spectrum.
 
 A device at 48 kHz may carry a Bluetooth or telephone voice. Such a band ends in a cliff down to nothing; natural
-speech falls off gently. Two spectra of speech are kept. The loudest level of each band over the last seconds tells
-whether there is a cliff: in it even a voice without sibilants has no gap so deep. The mean, in which one sound weighs
-hardly more than another, tells where the cliff's edge is: it is smooth, and leaves its own course there. Silence and
-steady noise are not looked at, so that they never change the mind. ``fullband bench bandwidth`` measures it; the
-numbers below were chosen by recordings that it does not use.
+speech falls off gently. The loudest level of each band over the last seconds tells whether there is a cliff: even a
+voice without sibilants has no gap so deep in it. Where its edge is, the mean over all sounds tells, each taken relative
+to its own level just below the cliff, so that the hiss of an s, which is flat up there, says as much as a vowel.
+Silence and steady noise are not looked at, so that they never change the mind. ``fullband bench bandwidth`` measures
+it; the numbers below were chosen by recordings that it does not use.
 """
 
 from __future__ import annotations
@@ -43,13 +43,12 @@ _SLOPE_BANDS = 4
 #: The edge is where the mean has fallen by _EDGE_DB below its own course, a straight line through this part of what
 #: lies below the foot. Its slope is drawn to that of most voices, by as much as so many bands² weigh.
 _COURSE = (0.6, 0.9)
-_EDGE_DB = 6.5
-_SLOPE_DB_PER_BAND, _SLOPE_WEIGHT = -0.4, 400.0
+_EDGE_DB = 7.5
+_SLOPE_DB_PER_BAND, _SLOPE_WEIGHT = -0.4, 800.0
 
-#: Sounds are averaged by their amplitude, which is nearer to loudness than power is: neither the loudest nor the many
-#: faint ones decide. Those of the last five seconds of speech count.
-_MEAN_POWER = 0.5
+#: The last five seconds of speech count, and in them sounds that are there so much below the loudest.
 _MEAN_FRAMES = 470
+_FAINT_DB = 45.0
 
 #: A cliff that has moved by more is another one, and what was heard before says nothing of it.
 _MOVED = 0.15
@@ -96,8 +95,8 @@ class BandwidthDetector:
         self._window = np.hanning(_WINDOW_SAMPLES)
         self._waiting = np.zeros(0, np.float32)
         self._peaks_db = np.full(_BANDS, _NOTHING_DB)
-        self._mean = np.zeros(_BANDS)
-        self._mean_frames = 0
+        #: Amplitudes of the last frames of speech, in any order; zeros: none.
+        self._sounds = np.zeros((_MEAN_FRAMES, _BANDS))
         self._foot: int | None = None
         self._recent: deque[tuple[float, NDArray[np.float64]]] = deque(maxlen=2 * _NEIGHBOUR_FRAMES + 1)
         self._frames = 0
@@ -135,8 +134,7 @@ class BandwidthDetector:
     def _speech(self, bands: NDArray[np.float64]) -> None:
         """Take the powers of the bands in one frame of speech."""
         self._peaks_db = np.maximum(10.0 * np.log10(bands), self._peaks_db - _FALL_DB)
-        self._mean_frames = min(self._mean_frames + 1, _MEAN_FRAMES)
-        self._mean += (bands**_MEAN_POWER - self._mean) / self._mean_frames
+        self._sounds[self._frames % _MEAN_FRAMES] = np.sqrt(bands)
         self._frames += 1
         if self._frames >= _SETTLE_FRAMES and self._frames % _LOOK_FRAMES == 0:
             self._look()
@@ -149,9 +147,10 @@ class BandwidthDetector:
             self._decide(RATE_HZ / 2)
             return
         if self._foot is not None and abs(foot - self._foot) > _MOVED * self._foot:
-            self._mean_frames = min(self._mean_frames, _SETTLE_FRAMES)
+            age = (self._frames - 1 - np.arange(_MEAN_FRAMES)) % _MEAN_FRAMES
+            self._sounds[age >= _SETTLE_FRAMES] = 0.0
         self._foot = foot
-        self._decide(_named(edge_hz(10.0 / _MEAN_POWER * np.log10(self._mean), foot) / EDGE_OF_CUTOFF))
+        self._decide(_named(edge_hz(self._sounds, foot) / EDGE_OF_CUTOFF))
 
     def _decide(self, estimate_hz: float) -> None:
         """Change only after the same answer has stood for a while."""
@@ -184,9 +183,13 @@ def cliff_foot(peaks_db: NDArray[np.float64], least_db: float, known: int | None
     return known if known is not None and drops[known - _FIRST_BAND] >= _KEPT_DB else None
 
 
-def edge_hz(mean_db: NDArray[np.float64], foot: int) -> float:
-    """Where the mean levels of bands of 125 Hz leave their course above a cliff that ends in band *foot*."""
+def edge_hz(sounds: NDArray[np.float64], foot: int) -> float:
+    """Where sounds, amplitudes [sounds, bands] of 125 Hz, fall into a cliff that ends in band *foot*."""
     first, last = (int(part * foot) for part in _COURSE)
+    level = np.sqrt(np.mean(sounds[:, first:last] ** 2, axis=1))
+    heard = level > level.max() * 10.0 ** (-_FAINT_DB / 20.0)
+    mean = np.where(heard, 1.0 / np.where(heard, level, 1.0), 0.0) @ sounds / np.count_nonzero(heard)
+    mean_db = 20.0 * np.log10(mean + 1e-9)
     place = np.arange(first, last) - (first + last - 1) / 2
     course_db = mean_db[first:last]
     slope = (place @ course_db + _SLOPE_WEIGHT * _SLOPE_DB_PER_BAND) / (place @ place + _SLOPE_WEIGHT)
