@@ -10,6 +10,7 @@ alone from then on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ _LOWEST_BIN, _HIGHEST_BIN = int(200 / _BIN_HZ), int(16_000 / _BIN_HZ)
 #: Peaks to follow: above this level, and so much above what lies beside the window's main lobe.
 _LEAST_DBFS = -62.0
 _PROMINENCE_DB = 12.0
+_LEAST_POWER, _PROMINENCE = 10.0 ** (_LEAST_DBFS / 10.0), 10.0 ** (_PROMINENCE_DB / 10.0)
 _BESIDE = (-8, -6, 6, 8)
 _PEAKS = 5
 
@@ -145,34 +147,35 @@ class HowlDetector:
         if count <= 0:
             return None, []
         frames = np.lib.stride_tricks.sliding_window_view(self._waiting, _WINDOW_SAMPLES)[::_HOP_SAMPLES][:count]
-        power = np.abs(np.fft.rfft(frames * self._window, axis=1) * self._scale) ** 2
+        spectra = np.fft.rfft(frames * self._window, axis=1)
+        powers = self._scale**2 * (spectra.real**2 + spectra.imag**2)
         self._waiting = self._waiting[count * _HOP_SAMPLES :]
-        spectra_db = 10.0 * np.log10(power + 1e-14)
         worst = None
-        for spectrum_db, energy in zip(spectra_db, power, strict=True):
-            worst = self._frame(spectrum_db, energy) or worst
-        return worst, [_near(spectrum_db, watched_hz) for spectrum_db in spectra_db] if watched_hz else []
+        for power, places in zip(powers, _peaks(powers), strict=True):
+            worst = self._frame(power, places) or worst
+        return worst, [_near_db(power, watched_hz) for power in powers] if watched_hz else []
 
-    def _frame(self, spectrum_db: NDArray[np.floating], power: NDArray[np.floating]) -> Suspicion | None:
+    def _frame(self, power: NDArray[np.floating], places: NDArray[np.intp]) -> Suspicion | None:
         for track in self._tracks:
             track.missed += 1
-        peaks = _peaks(spectrum_db)
-        for place in peaks:
-            hz, db = _interpolated(spectrum_db, place)
+        for place in places:
+            hz, db = _interpolated(power, int(place))
             near = [track for track in self._tracks if abs(track.hz[-1] - hz) <= _SAME_HZ]
             if not near:
                 near = [_Track()]
                 self._tracks.append(near[0])
             near[0].see(hz, db)
         self._tracks = [track for track in self._tracks if track.missed <= _PATIENCE_FRAMES]
-        loudest = int(np.argmax(power))
-        share = float(power[max(loudest - 3, 0) : loudest + 4].sum() / max(power.sum(), 1e-14))
+        seen = [track for track in self._tracks if track.missed == 0]
+        # Only of what is that loud has it to be known whether there is anything else.
+        loud = any(track.db[-1] >= _FULL_DBFS - _FULL_STEADY_DB for track in seen)
+        share = _share(power) if loud else 0.0
         self._shares = [*self._shares[1 - _FULL_FRAMES :], share]
-        found = [self._suspect(track, spectrum_db) for track in self._tracks if track.missed == 0]
+        found = [self._suspect(track, power) for track in seen]
         return max((s for s in found if s is not None), key=lambda s: s.dbfs, default=None)
 
-    def _suspect(self, track: _Track, spectrum_db: NDArray[np.floating]) -> Suspicion | None:
-        if track.grows() and not _has_harmonics(spectrum_db, track.hz[-1], track.db[-1]):
+    def _suspect(self, track: _Track, power: NDArray[np.floating]) -> Suspicion | None:
+        if track.grows() and not _has_harmonics(power, track.hz[-1], track.db[-1]):
             return Suspicion(track.hz[-1], track.db[-1], growing=True)
         full = track.db[-1] >= _FULL_DBFS and track.is_steady(_FULL_FRAMES)
         full = full and max(track.db[-_FULL_FRAMES:]) - min(track.db[-_FULL_FRAMES:]) <= _FULL_STEADY_DB
@@ -181,32 +184,48 @@ class HowlDetector:
         return None
 
 
-def _peaks(spectrum_db: NDArray[np.floating]) -> list[int]:
-    """The loudest lines that stand out from what is beside them."""
-    inner = spectrum_db[_LOWEST_BIN:_HIGHEST_BIN]
-    beside = np.max([spectrum_db[_LOWEST_BIN + k : _HIGHEST_BIN + k] for k in _BESIDE], axis=0)
-    stands = (inner > _LEAST_DBFS) & (inner >= beside + _PROMINENCE_DB)
-    stands &= inner >= spectrum_db[_LOWEST_BIN - 1 : _HIGHEST_BIN - 1]
-    stands &= inner > spectrum_db[_LOWEST_BIN + 1 : _HIGHEST_BIN + 1]
-    places = np.flatnonzero(stands)
-    return [int(p) + _LOWEST_BIN for p in places[np.argsort(inner[places])[::-1][:_PEAKS]]]
+def _peaks(powers: NDArray[np.floating]) -> list[NDArray[np.intp]]:
+    """Of each spectrum [frames, lines] the loudest lines that stand out from what is beside them."""
+    inner = powers[:, _LOWEST_BIN:_HIGHEST_BIN]
+    stands = inner > _LEAST_POWER
+    if not stands.any():
+        return [np.zeros(0, np.intp)] * len(powers)
+    stands &= inner >= powers[:, _LOWEST_BIN - 1 : _HIGHEST_BIN - 1]
+    stands &= inner > powers[:, _LOWEST_BIN + 1 : _HIGHEST_BIN + 1]
+    for k in _BESIDE:
+        stands &= inner >= _PROMINENCE * powers[:, _LOWEST_BIN + k : _HIGHEST_BIN + k]
+    found = [np.flatnonzero(row) + _LOWEST_BIN for row in stands]
+    return [
+        places if len(places) <= _PEAKS else places[np.argsort(power[places])[-_PEAKS:]]
+        for power, places in zip(powers, found, strict=True)
+    ]
 
 
-def _interpolated(spectrum_db: NDArray[np.floating], place: int) -> tuple[float, float]:
+def _db(power: float) -> float:
+    return 10.0 * math.log10(power + 1e-14)
+
+
+def _share(power: NDArray[np.floating]) -> float:
+    """Of all that is heard, what the loudest line and those beside it are."""
+    loudest = int(np.argmax(power))
+    return float(power[max(loudest - 3, 0) : loudest + 4].sum() / max(power.sum(), 1e-14))
+
+
+def _interpolated(power: NDArray[np.floating], place: int) -> tuple[float, float]:
     """Frequency and level of a peak between lines, by a parabola through three."""
-    before, here, after = (float(spectrum_db[place + k]) for k in (-1, 0, 1))
+    before, here, after = (_db(float(power[place + k])) for k in (-1, 0, 1))
     part = 0.5 * (before - after) / min(before - 2.0 * here + after, -1e-6)
     return (place + part) * _BIN_HZ, here - 0.25 * (before - after) * part
 
 
-def _near(spectrum_db: NDArray[np.floating], hz: float) -> float:
+def _near_db(power: NDArray[np.floating], hz: float) -> float:
     line = round(hz / _BIN_HZ)
-    return float(spectrum_db[max(line - 1, 0) : line + 2].max())
+    return _db(float(power[max(line - 1, 0) : line + 2].max()))
 
 
-def _has_harmonics(spectrum_db: NDArray[np.floating], hz: float, db: float) -> bool:
+def _has_harmonics(power: NDArray[np.floating], hz: float, db: float) -> bool:
     inside = [hz * m for m in _HARMONICS if 3.0 * _BIN_HZ < hz * m < RATE_HZ / 2 - 3.0 * _BIN_HZ]
-    return any(_near(spectrum_db, other) > db - _HARMONIC_DB for other in inside)
+    return any(_near_db(power, other) > db - _HARMONIC_DB for other in inside)
 
 
 class FeedbackGuard:
