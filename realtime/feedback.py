@@ -42,6 +42,10 @@ _LONGEST_FRAMES = 150
 
 #: A growing howl: straight to within so much, by so much, and slower than any tone that is switched on.
 _LEAST_FRAMES = 9
+
+#: A vowel that swells in a straight line for so long has one strong harmonic down there now and then, not for longer.
+_VOWEL_HZ = 600.0
+_LEAST_VOWEL_FRAMES = 12
 _GROWTH_DB = 6.0
 _STRAIGHT_DB, _STRAIGHT = 1.0, 0.1
 _SLOPE_DB_PER_S = (8.0, 600.0)
@@ -103,8 +107,9 @@ class _Track:
 
     def grows(self) -> bool:
         """Whether its level rises in a straight line, over any length that is long enough."""
-        for frames in {_LEAST_FRAMES, 2 * _LEAST_FRAMES, 4 * _LEAST_FRAMES, len(self.db)}:
-            if not _LEAST_FRAMES <= frames <= len(self.db) or not self.is_steady(frames):
+        least = _LEAST_FRAMES if not self.hz or self.hz[-1] > _VOWEL_HZ else _LEAST_VOWEL_FRAMES
+        for frames in {least, 2 * least, 4 * least, len(self.db)}:
+            if not least <= frames <= len(self.db) or not self.is_steady(frames):
                 continue
             if self.db[-1] - self.db[-frames] < 0.5 * _GROWTH_DB:
                 continue

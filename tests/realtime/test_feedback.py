@@ -144,6 +144,22 @@ def test_what_is_no_howl_is_not_even_suspected(name: str) -> None:
     assert not any(detector.push(sound[k : k + 4_800])[0] for k in range(0, len(sound), 4_800))
 
 
+@pytest.mark.parametrize(("hz", "suspected"), [(280.0, False), (1_400.0, True)])
+def test_a_tenth_of_a_second_of_growth_is_a_howl_only_above_the_vowels(hz: float, suspected: bool) -> None:
+    """A word that begins may have one harmonic that grows alone and straight for so long."""
+    level_db = np.interp(SECONDS, [0.5, 0.501, 0.62], [-120.0, -50.0, -25.0])
+    swelling = (10 ** (level_db / 20) * np.sin(2 * np.pi * hz * SECONDS))[: RATE_HZ * 62 // 100].astype(np.float32)
+    detector = HowlDetector()
+    found = [detector.push(swelling[k : k + 480])[0] for k in range(0, len(swelling), 480)]
+    assert any(found) == suspected
+
+
+def test_a_voice_by_itself_is_never_suspected() -> None:
+    samples, _ = soundfile.read(VOICE_CLIP, dtype="float32")
+    detector = HowlDetector()
+    assert not any(detector.push(samples[k : k + 4_800])[0] for k in range(0, len(samples), 4_800))
+
+
 def test_a_tone_that_is_faded_in_is_tested_and_then_left_alone() -> None:
     """It grows as a howl does, and cannot be told from one until the output is turned down."""
     tone = 0.1 * np.sin(2 * np.pi * 1_400 * SECONDS) * 10 ** (-2 * np.clip(1 - SECONDS, 0, 1))
