@@ -27,6 +27,7 @@ class PairsSection(Section):
     factor: Literal[2, 4, 6] = Field(default=4, description="between the rates")
     filtered: bool = Field(default=False, description="band-limit before samples are dropped")
     clips: int | None = Field(default=1000, ge=1, description="so many recordings; all if left out")
+    reach_hz: float = Field(default=0.0, ge=0.0, description="recordings known to end lower are left out")
     seed: int = Field(default=0, description="of the order of the recordings")
 
     @model_validator(mode="after")
@@ -64,9 +65,16 @@ class NetworkSection(Section):
     batch_norm: bool = True
     skips: bool = True
     residual: bool = True
+    shortcut: bool = Field(default=False, description="the interpolated input is added to the output too")
     width: float = Field(default=1.0, gt=0.0, le=1.0, description="share of every layer's filters")
     causal: bool = False
     lookahead: int = Field(default=0, ge=0, le=64, description="input samples a causal network waits for")
+
+    @model_validator(mode="after")
+    def _can_interpolate(self) -> NetworkSection:
+        if self.shortcut and self.causal and self.lookahead < 4:
+            raise ValueError("a causal shortcut interpolates from what the network waits for: lookahead >= 4")
+        return self
 
     def unet(self, factor: int) -> UNetConfig:
         """What the network is built from."""
@@ -84,6 +92,7 @@ class NetworkSection(Section):
             tail=self.tail,
             skips=self.skips,
             residual=self.residual,
+            shortcut=self.shortcut,
             causal=self.causal,
             lookahead_samples=self.lookahead,
         )
@@ -98,6 +107,11 @@ class StudyRunSection(RunSection):
     split: Split = "chunk"
     validation_steps: int = Field(default=500, ge=20, description="between lines that tell the validation loss")
     validation_chunks: int = Field(default=256, ge=1)
+    spectral_weight: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="of the distance between log spectra, beside the squared error as a share of the power",
+    )
     norm_momentum: float = Field(default=0.01, gt=0.0, le=1.0, description="how fast batch norm's statistics follow")
     warmup_steps: int = Field(default=0, ge=0)
     learning_rate: float = Field(default=1e-4, gt=0.0)

@@ -94,11 +94,23 @@ def _make(shard: _Shard) -> int:
 
 def choose(data: Path, section: PairsSection) -> list[Clip]:
     """The recordings of the training split, in an order drawn by the seed, as many as are wanted."""
-    clips = [clip for clip in find_clips(data, "train") if clip.seconds * 48_000 >= section.chunk]
+    long = [clip for clip in find_clips(data, "train") if clip.seconds * 48_000 >= section.chunk]
+    clips = [clip for clip in long if clip.cutoff_hz is None or clip.cutoff_hz >= section.reach_hz]
     if not clips:
-        raise FullbandError(f"{data}: no recording is as long as a chunk of {section.chunk} samples")
+        lack = f"is as long as a chunk of {section.chunk} samples"
+        if long:
+            lack = f"of that length reaches {section.reach_hz:.0f} Hz"
+        raise FullbandError(f"{data}: no recording {lack}")
     order = np.random.default_rng(section.seed).permutation(len(clips))
     return [clips[place] for place in order[: section.clips]]
+
+
+def _settings(known: Path) -> tuple[str, PairsSection] | None:
+    try:
+        about = json.loads(known.read_text())
+        return about["data"], PairsSection.model_validate(about["pairs"])
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 def make(
@@ -107,7 +119,7 @@ def make(
     """Make what *folder* lacks of the pairs, so that killed work is gone on with; *advance* is told shares of it."""
     about = {"data": str(data.resolve()), "pairs": section.model_dump()}
     known = folder / _ABOUT
-    if known.exists() and json.loads(known.read_text()) != about:
+    if known.exists() and _settings(known) != (about["data"], section):
         raise FullbandError(f"{folder} holds pairs of other settings or other data; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     known.write_text(json.dumps(about, indent=2) + "\n")
@@ -131,10 +143,10 @@ class Pairs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            self.section = PairsSection.model_validate(json.loads((folder / _ABOUT).read_text())["pairs"])
-        except (OSError, KeyError, ValueError):
-            raise FullbandError(f"{folder} holds no pairs; `fullband study data` makes them") from None
+        known = _settings(folder / _ABOUT)
+        if known is None:
+            raise FullbandError(f"{folder} holds no pairs; `fullband study data` makes them")
+        self.section = known[1]
         self._shards = sorted(path for path in folder.glob("*.json") if path.name != _ABOUT)
         if not self._shards:
             raise FullbandError(f"{folder}: no shard is complete; run `fullband study data` to its end")

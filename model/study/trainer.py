@@ -14,10 +14,20 @@ from torch import Tensor, nn
 
 from realtime.errors import FullbandError
 
+from ..losses.spectral import SpectralLoss, Truth
 from ..training.loop import Listener, Loop, load_checkpoint
 from .config import StudyConfig
 from .pairs import FULL_SCALE, Pairs
 from .unet import UNet
+
+#: Windows of the distance between spectra; chunks have to be twice as long.
+SPECTRAL_WINDOWS = (2048, 512, 128)
+
+#: Where the distance between spectra ends: recordings and lossy codecs differ above.
+SPECTRAL_LIMIT_HZ = 20_000.0
+
+#: Keeps chunks of silence from counting for everything, in steps of 16 bit.
+QUIET_STEPS = 10.0
 
 #: A causal network starts from silence at every chunk; the loss leaves the start out, in samples at the high rate.
 SETTLING_SAMPLES = 512
@@ -55,13 +65,31 @@ def with_steps(config: StudyConfig, pairs: Pairs) -> StudyConfig:
     return config.model_copy(update={"run": run.model_copy(update={"steps": min(steps, run.steps or steps)})})
 
 
-def squared_error(network: UNet, batch: PairBatch) -> Tensor:
-    """Mean squared error in the study's unit, steps of 16 bit; of a causal network once it has settled."""
+def in_line(network: UNet, batch: PairBatch) -> tuple[Tensor, Tensor]:
+    """Output and target [B, samples] at the same times; those of a causal network once it has settled."""
     output = network(batch.low)
     delay = network.delay_samples
     given, wanted = output[:, delay:], batch.high[:, : batch.high.shape[1] - delay]
     start = min(SETTLING_SAMPLES, given.shape[1] // 2) if network.config.causal else 0
-    return FULL_SCALE**2 * (given - wanted)[:, start:].square().mean()
+    return given[:, start:], wanted[:, start:]
+
+
+def squared_error(given: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared error in the study's unit, steps of 16 bit."""
+    return FULL_SCALE**2 * (given - wanted).square().mean()
+
+
+def relative_error(given: Tensor, wanted: Tensor) -> Tensor:
+    """Mean over the chunks of the squared error as a share of the power."""
+    quiet = (QUIET_STEPS / FULL_SCALE) ** 2
+    return ((given - wanted).square().mean(-1) / (wanted.square().mean(-1) + quiet)).mean()
+
+
+def spectral_distance(measure: SpectralLoss, given: Tensor, wanted: Tensor) -> Tensor:
+    """Distance between log spectra of [B, samples] over all bands, in nepers."""
+    ones = torch.ones_like(wanted[:, :1])
+    truth = Truth(wanted, 0.0 * ones, SPECTRAL_LIMIT_HZ * ones, 0.0 * ones, 0.0 * ones)
+    return measure(given, truth)["total"]  # type: ignore[no-any-return]
 
 
 class StudyTrainer(Loop[PairBatch]):
@@ -82,6 +110,10 @@ class StudyTrainer(Loop[PairBatch]):
         self.sides = pairs.split(config.run.split)
         super().__init__(with_steps(config, pairs).run, folder, device)
         self.network = build_unet(config).to(self.device)
+        fitting = tuple(size for size in SPECTRAL_WINDOWS if 2 * size <= pairs.section.chunk - SETTLING_SAMPLES)
+        self.measure = SpectralLoss(fitting or SPECTRAL_WINDOWS[-1:], pause_weight=0.0, distance_weight=0.5).to(
+            self.device
+        )
         # Keras' epsilon: gradients of the study's unit are far above either.
         self.optimiser = torch.optim.Adam(self.network.parameters(), self.run.learning_rate, eps=1e-7)
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
@@ -111,15 +143,22 @@ class StudyTrainer(Loop[PairBatch]):
         self._train_on(self._supply(), listen)
 
     def train_step(self, batch: PairBatch, progress: float = 0.0) -> dict[str, float]:
-        """One step of the optimiser; the loss is "mse"."""
+        """One step of the optimiser -> "mse", and "spectral" where that is part of the loss."""
         self.network.train()
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate(progress)
         torch.manual_seed((self.run.seed << 32) + self.step)
-        loss = squared_error(self.network, batch)
+        given, wanted = in_line(self.network, batch)
+        loss = error = squared_error(given, wanted)
+        losses = {"mse": float(error.detach())}
+        weight = self.config.run.spectral_weight
+        if weight > 0.0:
+            distance = spectral_distance(self.measure, given, wanted)
+            loss = relative_error(given, wanted) + weight * distance
+            losses["spectral"] = float(distance.detach())
         self._descend(self.optimiser, loss, self.network)
         self.step += 1
-        return {"mse": float(loss.detach())}
+        return losses
 
     @torch.inference_mode()
     def validation_error(self) -> float:
@@ -128,7 +167,7 @@ class StudyTrainer(Loop[PairBatch]):
         side = self.sides["validation"]
         places = np.linspace(0, len(side) - 1, min(len(side), self.config.run.validation_chunks)).astype(int)
         parts = np.array_split(side[places], -(-len(places) // self.config.run.batch))
-        errors = [float(squared_error(self.network, self._read(part))) for part in parts]
+        errors = [float(squared_error(*in_line(self.network, self._read(part)))) for part in parts]
         return float(np.average(errors, weights=[len(part) for part in parts]))
 
     def _log(self, losses: dict[str, float], progress: float) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,6 +25,9 @@ POOL = 32
 
 #: Strides of the tail for each factor between the rates.
 TAIL_STRIDES = {2: (2,), 4: (2, 2), 6: (2, 3)}
+
+#: Input samples on either side from which the shortcut interpolates, unless a causal network waits for fewer.
+INTERPOLATION_REACH = 16
 
 #: Channels that a plain tail block leaves after its up-sampling.
 TAIL_CHANNELS = 32
@@ -49,6 +53,7 @@ class UNetConfig:
     tail: Literal["plain", "inception"] = "plain"
     skips: bool = True
     residual: bool = True
+    shortcut: bool = False
     causal: bool = False
     lookahead_samples: int = 0
     input_scale: float = 32_768.0
@@ -139,6 +144,26 @@ class RunningMaximum(StatefulLayer):
         return functional.max_pool1d(padded, self.window, 1)
 
 
+class Interpolation(StatefulLayer):
+    """The signal [B, 1, n] *factor* times as dense, by a windowed sine over *reach* samples either side; not trained.
+
+    Where it is causal it is *reach* samples late.
+    """
+
+    def __init__(self, factor: int, reach: int, causal: bool) -> None:
+        super().__init__(1, 2 * reach + 1, 1, causal)
+        self.factor = factor
+        # Sample k of the window lies (reach - k) samples before the first of the *factor* that are made.
+        distance = np.arange(factor)[:, None] / factor + reach - np.arange(2 * reach + 1)
+        taper = np.where(np.abs(distance) < reach, np.cos(0.5 * np.pi * distance / max(reach, 1)) ** 2, 0.0)
+        self.taps: Tensor
+        taps = torch.tensor(np.sinc(distance) * taper, dtype=torch.float32)
+        self.register_buffer("taps", taps[:, None], persistent=False)
+
+    def compute(self, padded: Tensor) -> Tensor:
+        return subpixel(functional.conv1d(padded, self.taps), self.factor)
+
+
 class DownBlock(nn.Module):
     """Convolution of stride two, batch norm, rectifier."""
 
@@ -213,7 +238,13 @@ class UNet(nn.Module):
             channels = tail[-1].outputs
         self.tail = nn.ModuleList(tail)
         self.last = nn.Conv1d(channels, 1, 1)
-        nn.init.xavier_uniform_(self.last.weight)
+        self.shortcut: Interpolation | None = None
+        if config.shortcut:
+            reach = config.lookahead_samples if config.causal else INTERPOLATION_REACH
+            self.shortcut = Interpolation(config.factor, reach, config.causal)
+            nn.init.zeros_(self.last.weight)  # training begins with the interpolation
+        else:
+            nn.init.xavier_uniform_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type] # there is one
 
     @property
@@ -243,7 +274,10 @@ class UNet(nn.Module):
             signal = signal + given
         for block in self.tail:
             signal = block(signal, run)
-        return self.last(signal).squeeze(1) / self.config.input_scale
+        output = self.last(signal) / self.config.input_scale
+        if self.shortcut is not None:
+            output = output + run(self.shortcut, low.unsqueeze(1))
+        return output.squeeze(1)
 
     def forward(self, low: Tensor, silenced: Collection[str] = ()) -> Tensor:
         """[B, samples] -> [B, factor · samples], whatever their number; *silenced* are `parts` to leave out."""
@@ -258,6 +292,8 @@ class UNet(nn.Module):
             yield block.convolution
         for block in (*self.up, *self.tail):
             yield from block._layers()
+        if self.shortcut is not None:
+            yield self.shortcut
 
     def initial_state(self, batch: int) -> list[Tensor]:
         """States of fresh streams."""

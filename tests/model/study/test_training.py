@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from model.study.config import PairsSection, StudyConfig
 from model.study.pairs import Pairs, make
-from model.study.trainer import PairBatch, StudyTrainer, epoch_steps, load_trained, squared_error
+from model.study.trainer import PairBatch, StudyTrainer, epoch_steps, in_line, load_trained, squared_error
 from model.training.loop import LOG_STEPS
 from realtime.errors import FullbandError
 
@@ -114,6 +114,25 @@ def test_a_causal_network_is_held_to_the_delayed_original(pairs: Pairs, tmp_path
     batch = trainer.make_batch(0)
     assert trainer.network.delay_samples == 32 and trainer.train_step(batch)["mse"] > 0.0
     trainer.network.forward = lambda low: functional.pad(batch.high, (32, -32))  # type: ignore[method-assign, misc]
-    assert float(squared_error(trainer.network, batch)) == 0.0
+    assert float(squared_error(*in_line(trainer.network, batch))) == 0.0
     trainer.network.forward = lambda low: batch.high  # type: ignore[method-assign, misc]
-    assert float(squared_error(trainer.network, batch)) > 0.0
+    assert float(squared_error(*in_line(trainer.network, batch))) > 0.0
+
+
+def test_spectra_teach_a_shortcut_network_the_high_band_that_squared_error_leaves_empty(
+    pairs: Pairs, tmp_path: Path
+) -> None:
+    network = tiny().network.model_copy(update={"shortcut": True})
+    levels = {}
+    for weight in (0.0, 1.0):
+        run = tiny().run.model_copy(update={"spectral_weight": weight, "steps": 40, "learning_rate": 3e-3})
+        trainer = StudyTrainer(
+            tiny().model_copy(update={"network": network, "run": run}), pairs, tmp_path / str(weight)
+        )
+        trainer.train()
+        trainer.network.eval()
+        batch = trainer.make_batch(0)
+        with torch.no_grad():
+            spectrum = torch.fft.rfft(trainer.network(batch.low)).abs()
+        levels[weight] = float(spectrum[:, spectrum.shape[1] // 2 :].square().sum())
+    assert levels[1.0] > 2.0 * levels[0.0]

@@ -76,10 +76,12 @@ def test_a_silenced_part_is_the_only_thing_that_changes() -> None:
 
 @pytest.mark.parametrize("tail", ["plain", "inception"])
 @pytest.mark.parametrize("blocks_per_step", [1, 3])
-def test_the_causal_network_streams_as_it_runs_whole(tail: Any, blocks_per_step: int) -> None:
+@pytest.mark.parametrize("shortcut", [False, True])
+def test_the_causal_network_streams_as_it_runs_whole(tail: Any, blocks_per_step: int, shortcut: bool) -> None:
     torch.manual_seed(1)
-    config = small(causal=True, tail=tail)
+    config = small(causal=True, tail=tail, shortcut=shortcut, lookahead_samples=12 * shortcut)
     network = UNet(config)
+    torch.nn.init.xavier_uniform_(network.last.weight)
     network(0.1 * torch.randn(4, 256))  # so that the running statistics are no identity
     network.eval()
     size = blocks_per_step * config.stride
@@ -93,6 +95,19 @@ def test_the_causal_network_streams_as_it_runs_whole(tail: Any, blocks_per_step:
             outputs.append(output)
     assert torch.allclose(torch.cat(outputs, dim=1), whole, atol=1e-5)
     assert whole.abs().max() > 0.01
+
+
+@pytest.mark.parametrize("factor", [2, 4, 6])
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_network_with_a_shortcut_begins_as_an_interpolation(factor: int, causal: bool) -> None:
+    network = UNet(small(factor=factor, shortcut=True, causal=causal, lookahead_samples=12 * causal)).eval()
+    times = torch.arange(256 * factor) / factor
+    tone = torch.sin(0.5 * times)  # at a sixth of the low rate's Nyquist frequency
+    with torch.no_grad():
+        output = network(tone[None, ::factor])[0]
+    delay = network.delay_samples
+    inside = slice(32 * factor, -32 * factor)
+    assert torch.allclose(output[delay:][inside], tone[: len(tone) - delay][inside], atol=1e-3)
 
 
 def test_the_causal_network_sees_no_further_than_its_block() -> None:
