@@ -21,14 +21,18 @@ def user_presets() -> Path:
     return base / "fullband"
 
 
+def _models_in(folder: Path) -> dict[str, Path]:
+    return {file.stem: file for file in sorted(folder.glob("*.onnx"))}
+
+
 def shipped_models() -> dict[str, Path]:
-    """The models that ship, by name."""
-    return {file.stem: file for file in sorted(WEIGHTS.glob("*.onnx"))}
+    """The models that ship, by name: those to listen to, and those of the study, to compare with."""
+    return _models_in(WEIGHTS) | _models_in(WEIGHTS / "study")
 
 
 def next_model(name: str) -> str:
-    """The shipped model that follows *name*, round about; the first one after anything else."""
-    names = list(shipped_models())
+    """The shipped model to listen to that follows *name*, round about; the first one after anything else."""
+    names = list(_models_in(WEIGHTS))
     return names[(names.index(name) + 1) % len(names)] if name in names else names[0]
 
 

@@ -25,8 +25,8 @@ from .evaluation import Standing, Work
 from .pairs import Pairs, lower
 from .unet import UNet
 
-#: The shipped model that is heard and scored beside the study's.
-BESIDE = "default"
+#: The shipped models that are heard and scored beside the study's: ours, and the study's best, made causal.
+BESIDE = ("default", "study-unet")
 
 #: Recordings of which the sounds are kept, and their length.
 EXAMPLES = 2
@@ -44,9 +44,11 @@ def trained(folder: Path) -> list[Contender]:
 
 
 def beside(folder: Path) -> list[Contender]:
-    """Models of the host: the shipped one, and what `study export` has left in *folder*."""
-    exported = sorted(folder.glob("*.onnx"))
-    return [Contender(BESIDE, shipped_models()[BESIDE]), *(Contender(path.stem, path) for path in exported)]
+    """Models of the host: the shipped ones, and what `study export` has left in *folder*."""
+    shipped = shipped_models()
+    exported = {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+    models = {name: shipped[name] for name in BESIDE} | exported
+    return [Contender(name, path) for name, path in models.items()]
 
 
 def best(standings: Sequence[Standing]) -> Standing | None:
