@@ -192,6 +192,8 @@ def install(wanted: Plan) -> list[str]:
     Raises :class:`FullbandError`.
     """
     _refuse_foreign(wanted.path)
+    if wanted.how == "systemd" and not has_systemd():
+        raise FullbandError("there is no systemd that this user could tell what to start: '--with autostart'")
     done = []
     was_written = wanted.is_written
     if not was_written:

@@ -6,7 +6,6 @@ import configparser
 import json
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,12 +17,9 @@ from typer.testing import CliRunner
 from realtime import service as services
 from realtime.commands.service import service
 from realtime.errors import FullbandError
-from tests import servers
 
 #: Words that a path may have, and that mean something to systemd or to a desktop.
 WORDS = ["plain", "with space", "100%f", "$HOME", 'a"b', "back\\slash", "it's", "ü", "`x`", "a;b", ""]
-
-_MANAGER = Path("/lib/systemd/systemd")
 
 
 @pytest.fixture
@@ -139,59 +135,11 @@ def test_without_a_service_that_is_said(home: Path) -> None:
     assert isinstance(done.exception, FullbandError) and done.exception.exit_status == 1
 
 
-@pytest.fixture
-def manager(home: Path) -> Iterator[Path]:
-    """A real user manager of systemd, in a namespace where it believes that systemd has booted the machine."""
-    script = f"mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && exec {_MANAGER} --user --log-target=console"
-    if not _MANAGER.exists() or shutil.which("systemctl") is None:
-        pytest.skip("needs systemd")
-    if subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/run"], capture_output=True).returncode != 0:
-        pytest.skip("needs the right to mount, in a namespace of its own")
-    with open(home / "manager.log", "w") as log:
-        # Should the tests be killed, the kernel takes it down, too.
-        guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
-        process = subprocess.Popen([*guard, "unshare", "-m", "sh", "-c", script], stdout=log, stderr=log)
-    try:
-        servers.poll(lambda: services.has_systemd() or process.poll() is not None, "systemd", every=0.1)
-        if process.poll() is not None:
-            pytest.skip(f"systemd does not run here: {(home / 'manager.log').read_text()[-500:]}")
-        passed = [f"{key}={os.environ[key]}" for key in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME")]
-        path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
-        services.systemctl("set-environment", f"PYTHONPATH={path}", *passed)
-        yield home
-    finally:
-        services.systemctl("exit")
-        try:
-            process.wait(30.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-@pytest.mark.server
-def test_a_service_runs_is_started_again_when_it_is_killed_and_ends_when_it_is_removed(manager: Path) -> None:
-    config = manager / "with space.toml"
-    config.write_text('backend = "simulated"\nseconds = 600\n')
-    runner = CliRunner()
-
-    def running_pid() -> int | None:
-        """Of a host that can be told what to do."""
-        from realtime.control.client import running
-
-        found = services.status()
-        return found.pid if found.running and any(host.pid == found.pid for host in running()) else None
-
-    assert runner.invoke(service, ["install", "--config", str(config)]).exit_code == 0
-    servers.poll(running_pid, "the service", 180.0, every=0.3)
-    first = running_pid()
-    assert first is not None
-    assert services.status().enabled
-    assert services.install(services.plan("systemd", str(config))) == []
-    os.kill(first, signal.SIGKILL)
-    servers.poll(lambda: running_pid() not in (None, first), "the next one", 180.0, every=0.3)
-    done = runner.invoke(service, ["remove"])
-    assert done.exit_code == 0
-    assert services.status().how is None
-    assert not services.place_of("systemd").exists()
-    told = services.systemctl("show", services.UNIT, "--property=ActiveState,LoadState")
-    assert told is not None
-    assert sorted(told.stdout.split()) == ["ActiveState=inactive", "LoadState=not-found"]
+def test_without_a_manager_of_systemd_nothing_is_written_for_one(home: Path) -> None:
+    assert not services.has_systemd(), "the runtime folder of this test has none"
+    with pytest.raises(FullbandError, match=r"no systemd .*--with autostart"):
+        services.install(services.plan("systemd", None))
+    assert not (home / "config").exists()
+    done = CliRunner().invoke(service, ["install", "--json", "-"])
+    assert json.loads(done.stdout)["with"] == "autostart"
+    assert services.installed() == ["autostart"]
