@@ -19,19 +19,16 @@ from typing import Any
 from . import priority
 from .backends.base import Backend
 from .backends.select import open_backend
-from .bandwidth import BandwidthDetector
 from .config import LiveSettings
 from .engine import Engine, EngineSettings
 from .errors import FullbandError, in_range
-from .feedback import FeedbackGuard
-from .guard import GUARD_RANGE_MS, GuardControl, GuardKeeper
+from .guard import GUARD_RANGE_MS
 from .latency import LatencyBudget
-from .overload import OverloadControl
+from .lookout import Lookout
 from .paths import find_model
-from .stages import StageWatch, amended, specs_of
+from .stages import amended, specs_of
 from .statistics import Statistics
 from .supervisor import FirstBlocks, Supervisor
-from .taps import Tap
 
 #: A device that has not called back by then will not.
 _FIRST_AUDIO_SECONDS = 5.0
@@ -91,15 +88,7 @@ class Session:
             self.backend.stop()
             raise
         self._set_engine()
-        self._heard = Tap(self.engine.low)
-        self._feedback = FeedbackGuard(self.engine.wishes.set_duck_db)
-        self._detector: BandwidthDetector | None = None
-        self._guard: GuardControl | None = None
-        self._overload = self._watch_overload()
-        self._stages = StageWatch(self.engine.describe_chain)
-        self._step_downs = 0
-        self._guard_changes = 0
-        self._follow_settings()
+        self._lookout = Lookout(self.engine, settings)
         self._supervisor: Supervisor | None = None
         self._device_latency_ms: tuple[float | None, float | None] = (None, None)
         self._end_s: float | None = None
@@ -113,38 +102,6 @@ class Session:
         self.engine.wishes.set_high_level_db(self.settings.high_level_db)
         self.engine.wishes.set_high_tilt_db(self.settings.high_tilt_db)
         self.engine.wishes.set_muted(self.settings.muted)
-
-    def _watch_overload(self) -> OverloadControl:
-        """Steps down from the model to the fallback to the low band alone; a chain stays around the models."""
-        engine, tally = self.engine, self.engine.tally.record
-        model, fallback = engine.model_path, engine.settings.fallback_model
-        paths = [path for path in (model, fallback if fallback != model else None) if path is not None]
-        steps: list[Path | None] = [*paths] if paths or not engine.chain else [None]
-        names = [path.stem if path else "the chain" for path in steps] + ["the low band alone"]
-
-        def go_to(index: int) -> None:
-            if index < len(steps):
-                engine.switch_model(steps[index])
-            else:
-                engine.drop_to_low_band()
-
-        return OverloadControl(names, lambda: (int(tally["hops"]), int(tally["deadline_misses"])), go_to)
-
-    def _follow_settings(self) -> None:
-        """What looks after the engine, as the settings in effect want it."""
-        self._detector = BandwidthDetector() if self.settings.cutoff_hz is None else None
-        if not self.settings.feedback_guard:
-            self._feedback.release()
-        self._follow_guard()
-
-    def _follow_guard(self) -> None:
-        settings = self.settings
-        if self._guard is not None:
-            self._guard_changes += self._guard.changes
-        self._guard = None
-        if settings.adaptive_guard:
-            keeper = GuardKeeper(settings.guard_ms)
-            self._guard = GuardControl(keeper, self.engine.take_least_margin, self.engine.set_guard_ms)
 
     def start(self) -> None:
         """Let audio flow; returns when the first block has been played, and fails when none comes."""
@@ -194,31 +151,9 @@ class Session:
         if self._supervisor is not None and not self._stopped:
             now_s = time.monotonic()
             self._notices += self._supervisor.poll(now_s)
-            heard = self._heard.read()
-            if self._detector is not None:
-                nyquist_hz = self.engine.stream.capture_rate_hz / 2
-                self.engine.set_cutoff_hz(min(self._detector.push(heard[0]), nyquist_hz))
-            if self.settings.feedback_guard and (line := self._feedback.poll(heard[0])) is not None:
-                self._notices.append(line)
-            if self.lost:
-                self.engine.take_least_margin()  # without devices margins say nothing
-                self._overload.pause()
-            elif self._guard is not None and (change := self._guard.poll(now_s)) is not None:
-                self._notices.append(f"guard {change.guard_ms:.1f} ms: {change.reason}")
-            if not self.lost:
-                self._poll_overload(now_s)
-            self._notices += self._stages.poll(now_s)
+            self._notices += self._lookout.poll(now_s, lost=self.lost)
         notices, self._notices = self._notices, []
         return notices
-
-    def _poll_overload(self, now_s: float) -> None:
-        step_downs = self._overload.step_downs
-        if (line := self._overload.poll(now_s)) is not None:
-            self._notices.append(line)
-        if self._overload.step_downs > step_downs and self._guard is not None:
-            # It has grown for a model that no guard could help, and would take minutes to shrink.
-            self._follow_guard()
-            self.engine.set_guard_ms(self.settings.guard_ms)
 
     def _change(self, **values: Any) -> None:
         self.settings = self.settings.model_copy(update=values)
@@ -254,11 +189,7 @@ class Session:
         """Have another model by its name or path, or 'none', while audio runs; see :meth:`Engine.switch_model`."""
         self.engine.switch_model(find_model(name))
         self._change(model=name)
-        self._follow_models()
-
-    def _follow_models(self) -> None:
-        self._step_downs += self._overload.step_downs
-        self._overload = self._watch_overload()
+        self._lookout.follow_models()
 
     def set_parameter(self, stage: str, name: str, value: float | bool) -> float:
         """Have another *value* of a stage's parameter, without a click; gives it as a number."""
@@ -282,7 +213,7 @@ class Session:
         """Hold another guard, by a crossfade; where it adapts, this is from now on the least."""
         self._change(guard_ms=in_range("guard_ms", guard_ms, GUARD_RANGE_MS))
         self.engine.set_guard_ms(guard_ms)
-        self._follow_guard()
+        self._lookout.follow_guard(self.settings)
 
     def reload(self, settings: LiveSettings) -> list[str]:
         """Take over from *settings* what can change while audio runs; gives the keys that stay until another start.
@@ -307,7 +238,7 @@ class Session:
         self.engine.set_guard_ms(settings.guard_ms)
         if settings.cutoff_hz is not None:
             self.engine.set_cutoff_hz(settings.cutoff_hz)
-        self._follow_settings()
+        self._lookout.follow(settings)
         return kept
 
     def _reload_devices(self, settings: LiveSettings, before: LiveSettings) -> None:
@@ -328,7 +259,7 @@ class Session:
         if settings.chain != self.settings.chain:
             self.engine.set_chain(specs_of(settings))
             self._change(chain=settings.chain)
-            self._follow_models()
+            self._lookout.follow_models()
 
     def _reload_models(self, settings: LiveSettings) -> None:
         """Both models of *settings*, or none of them."""
@@ -340,7 +271,7 @@ class Session:
             if fallback != self.engine.settings.fallback_model:
                 self.engine.set_fallback(fallback)
                 self._change(fallback_model=settings.fallback_model)
-                self._follow_models()
+                self._lookout.follow_models()
         except FullbandError:
             if settings.model != before.model:
                 self.set_model(before.model)
@@ -349,7 +280,7 @@ class Session:
     @property
     def guard_changes(self) -> int:
         """How often the guard has been changed because of late hops or ample margins."""
-        return self._guard_changes + (self._guard.changes if self._guard else 0)
+        return self._lookout.guard_changes
 
     @property
     def latency(self) -> LatencyBudget:
@@ -372,8 +303,8 @@ class Session:
             device_xruns=self.device_xruns,
             device_losses=self._supervisor.losses if self._supervisor else 0,
             guard_changes=self.guard_changes,
-            step_downs=self._step_downs + self._overload.step_downs,
-            feedback_ducks=self._feedback.ducks,
+            step_downs=self._lookout.step_downs,
+            feedback_ducks=self._lookout.feedback.ducks,
         )
 
     def figures(self) -> dict[str, Any]:

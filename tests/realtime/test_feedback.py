@@ -187,6 +187,6 @@ def test_a_session_counts_howls_and_can_be_told_not_to_look() -> None:
     settings = LiveSettings(backend="simulated", model="none", seconds=0.1)
     with Session(settings) as session:
         assert session.statistics().as_dict()["feedback_ducks"] == 0
-        session._feedback._duck(-20.0)
+        session._lookout.feedback._duck(-20.0)
         session.reload(settings.model_copy(update={"feedback_guard": False}))
-        assert session._feedback.duck_db == 0.0
+        assert session._lookout.feedback.duck_db == 0.0

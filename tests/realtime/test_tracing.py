@@ -118,6 +118,7 @@ def _chain(gain_db: float, *, bypass: bool) -> list[dict[str, Any]]:
         *({**stage, "range_db": -60.0 + 20.0 * gain_db} for stage in _ladspa()),
         {"plugin": "noise-gate", "bypass": bypass},
         {"plugin": "gain", "gain_db": gain_db},
+        {"plugin": "compressor", "threshold_db": -30.0 + gain_db},
         {"plugin": "limiter"},
         {"plugin": "dither"},
     ]

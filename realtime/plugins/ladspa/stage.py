@@ -17,6 +17,7 @@ from ...onnx.contract import RATE_HZ
 from ..parameter import Parameter
 from ..stage import Stage, settle
 from .descriptor import Descriptor, Facts, Port, descriptors, file_name, is_latency, key_of, label_of, unit_of
+from .quirks import steps
 
 #: Frames that a plugin is run on at a time.
 _CAPACITY = 960
@@ -49,11 +50,17 @@ RESERVED = ("plugin", "name", "bypass", "model", "include")
 
 
 def _parameter(port: Port, key: str) -> Parameter:
+    low = -math.inf if port.lower is None else port.lower
+    high = math.inf if port.upper is None else port.upper
+    if port.integer and not port.toggled:
+        # Some bounds of whole numbers are none themselves.
+        low = float(math.ceil(low)) if math.isfinite(low) else low
+        high = float(math.floor(high)) if math.isfinite(high) else high
     return Parameter(
         key,
         unit_of(port.name),
-        -math.inf if port.lower is None else port.lower,
-        math.inf if port.upper is None else port.upper,
+        low,
+        high,
         port.default,
         port.name,
         "switch" if port.toggled else "integer" if port.integer else "float",
@@ -94,9 +101,9 @@ def wiring(inputs: int, outputs: int, lanes: int) -> tuple[list[list[int]], list
     return fed, given
 
 
-def _leap(parameter: Parameter) -> float:
+def _leap(facts: Facts, parameter: Parameter) -> float:
     """By how much a parameter may be moved within earshot."""
-    if parameter.kind != "float":
+    if parameter.kind != "float" or steps(facts, parameter.name):
         return 0.0
     span = parameter.high - parameter.low
     return _LEAP * (span if math.isfinite(span) else max(abs(parameter.default), 1.0))
@@ -144,7 +151,7 @@ class LadspaStage(Stage):
         self._targets = self._new((count, len(outs), _CAPACITY), np.float32)
         self._ramps = self._new(controls, RAMP)
         leaps = self._new(controls, np.float64)
-        leaps[: len(self.parameters)] = [_leap(parameter) for parameter in self.parameters]
+        leaps[: len(self.parameters)] = [_leap(self.facts, parameter) for parameter in self.parameters]
         shares = self._new(self.lanes, np.float32)
         shares[:] = 1.0 / np.bincount(np.ravel(given), minlength=self.lanes)
         tables = {"input_lanes": fed, "output_lanes": given}
