@@ -23,11 +23,13 @@ from .onnx.contract import RATE_HZ
 #: A server answers within milliseconds; one that has to be started for it takes longer.
 _ANSWER_SECONDS = 5.0
 
-#: A new sink is a JACK device as soon as PipeWire's session manager has seen it.
-_SEEN_SECONDS = 10.0
+#: A new sink is a JACK device as soon as PipeWire's session manager has seen it; on a busy machine that takes seconds.
+_SEEN_SECONDS = 20.0
 
-#: PipeWire's session manager names another default a moment after one has gone.
+#: PipeWire's session manager names another default a moment after one has gone: where nothing has just been removed,
+#: and where something has been that may have been the default.
 _SETTLED_SECONDS = 1.0
+_REMOVED_SECONDS = 10.0
 
 #: Between two looks at a server that is away.
 _PAUSE_SECONDS = 1.0
@@ -79,9 +81,9 @@ def _names(kind: str) -> list[str]:
     return [line.split("\t")[1] for line in _pactl("list", "short", kind).splitlines() if "\t" in line]
 
 
-def _default_source() -> str | None:
-    """The server's default microphone; None when it has none."""
-    deadline = time.monotonic() + _SETTLED_SECONDS
+def _default_source(patience_s: float) -> str | None:
+    """The server's default microphone; None when it has none within *patience_s*."""
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         default = _server().get("Default Source", "")
         if default in _names("sources"):
@@ -212,12 +214,13 @@ class VirtualMicrophone:
 
     def __enter__(self) -> VirtualMicrophone:
         server = _server()
-        if remove_left_over():
+        had_left_over = remove_left_over()
+        if had_left_over:
             self.notices.append("removed the virtual microphone that a killed run had left")
         taken = self.source in _names("sources") or self.sink in _names("sinks")
         if taken:
             raise FullbandError(f"there is a microphone '{self.source}' already: give another name")
-        default_source = _default_source()
+        default_source = _default_source(_REMOVED_SECONDS if had_left_over else _SETTLED_SECONDS)
         if default_source is not None:
             self._default_input = _default_input()
         try:

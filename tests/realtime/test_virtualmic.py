@@ -74,15 +74,16 @@ def _left(server: Server) -> str:
     )
 
 
-def _number(server: Server, kind: str, name: str) -> str:
-    lines = server.run(["pactl", "list", "short", kind]).stdout.splitlines()
-    return next(line.split("\t")[0] for line in lines if line.split("\t")[1] == name)
+def _number(server: Server, kind: str, name: str) -> str | None:
+    """None while there is no such thing."""
+    rows = [line.split("\t") for line in server.run(["pactl", "list", "short", kind]).stdout.splitlines()]
+    return next((row[0] for row in rows if row[1:2] == [name]), None)
 
 
 def _heard_by_clients(server: Server) -> list[str]:
     """Numbers of the sources that clients listen to; modules of the server are none."""
-    lines = server.run(["pactl", "list", "short", "source-outputs"]).stdout.splitlines()
-    return [line.split("\t")[1] for line in lines if line.split("\t")[2] != "-"]
+    rows = [line.split("\t") for line in server.run(["pactl", "list", "short", "source-outputs"]).stdout.splitlines()]
+    return [row[1] for row in rows if len(row) > 2 and row[2] != "-"]
 
 
 def _narrow_voice() -> NDArray[np.float32]:
@@ -138,7 +139,10 @@ def test_programs_record_a_full_band_voice_and_nothing_stays_not_even_of_a_kille
                 servers.poll(
                     lambda: f"Default Source: {_SOURCE}" in server.run(["pactl", "info"]).stdout, "it", every=0.3
                 )
-                assert "PortAudio:in_0\n  |<- mic:capture_MONO" in server.run(["pw-link", "--links"]).stdout
+                heard_link = "PortAudio:in_0\n  |<- mic:capture_MONO"
+                servers.poll(
+                    lambda: heard_link in server.run(["pw-link", "--links"]).stdout, "the microphone's link", every=0.3
+                )
             else:
                 server.stop()
                 servers.poll(lambda: told(lines, "waiting"), "the loss", 60.0, every=0.1)
