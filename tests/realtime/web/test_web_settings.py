@@ -57,7 +57,7 @@ def test_a_token_comes_from_a_file_and_its_absence_is_named(tmp_path: Path) -> N
         ({"listen": "nowhere:80"}, "is no address such as 127.0.0.1:8080"),
         ({"listen": "127.0.0.1:99999"}, "is no address"),
         ({"media_address": ["0.0.0.0"]}, "no address that a browser could send to"),
-        ({"max_sessions": 0}, "greater than or equal to 1"),
+        ({"max_sessions": 0}, "it can be 1 or more"),
         ({"key": Path("key.pem")}, "--key needs --cert"),
         ({"token": "secret"}, "no token in the configuration"),
         ({"max_session": 3}, "did you mean 'max_sessions'"),
