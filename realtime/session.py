@@ -241,6 +241,16 @@ class Session:
         self._lookout.follow(settings)
         return kept
 
+    def load(self, settings: LiveSettings) -> list[str]:
+        """:meth:`reload` with a preset: what it does not name of devices, and of what only a start can set, stays."""
+        named, before = settings.model_fields_set, self.settings
+        stays = [key for key in (*_DEVICE_KEYS, *_FIXED_KEYS) if key not in named]
+        if before.virtual_mic is not None:
+            stays += [key for key in ("input", "output") if key in named]
+        loaded = settings.model_copy(update={key: getattr(before, key) for key in stays})
+        loaded.model_fields_set.difference_update(set(stays) - before.model_fields_set)
+        return self.reload(loaded)
+
     def _reload_devices(self, settings: LiveSettings, before: LiveSettings) -> None:
         """The devices of *settings*, or all as it was."""
         if self._supervisor is None:

@@ -190,6 +190,18 @@ def save(
 
 
 @ctl.command()
+def load(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="NAME|FILE", help="As 'live --config' has it.")],
+    to: _To = None,
+) -> None:
+    """Have a preset while the host runs. Devices that it does not name stay."""
+    chosen = str(Path(source).expanduser().resolve()) if source.endswith(".toml") else source
+    kept = _tell(context, to, "load", source=chosen)["kept"]
+    typer.echo(f"loaded {source}" + (f"; until the next start stay: {', '.join(kept)}" if kept else ""))
+
+
+@ctl.command()
 def stop(context: typer.Context, to: _To = None) -> None:
     """End the host, as Ctrl-C does; returns when it has ended."""
     with _host(context, to) as host:

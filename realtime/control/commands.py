@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, assert_never
 
 from .. import __version__
+from ..config import load_live_settings
 from ..errors import FullbandError
 from ..paths import next_model
 from ..saving import save_settings
@@ -76,6 +77,9 @@ class Commands:
                 return self._reload()
             case protocol.Save():
                 return {"path": str(save_settings(session.settings, request.target, force=request.force).resolve())}
+            case protocol.Load():
+                kept = session.load(load_live_settings(request.source, {}))
+                return {"settings": session.settings.model_dump(mode="json"), "kept": kept}
             case protocol.Stop():
                 self.stopping = True
                 return {}

@@ -131,13 +131,22 @@ class Save(Request):
     force: bool = False
 
 
+class Load(Request):
+    """Take over a preset, or a .toml file; what it says nothing of goes back to its default, devices stay."""
+
+    command: Literal["load"] = "load"
+    source: str = Field(min_length=1, max_length=3000)
+
+
 class Stop(Request):
     """End the host."""
 
     command: Literal["stop"] = "stop"
 
 
-AnyRequest = Bypass | Mute | Gain | Level | Tilt | Guard | Model | Chain | Set | Stats | Status | Reload | Save | Stop
+AnyRequest = (
+    Bypass | Mute | Gain | Level | Tilt | Guard | Model | Chain | Set | Stats | Status | Reload | Save | Load | Stop
+)
 
 REQUESTS: dict[str, type[AnyRequest]] = {kind.model_fields["command"].default: kind for kind in get_args(AnyRequest)}
 

@@ -20,6 +20,7 @@ from realtime.errors import FullbandError
         ('  {"command": "stats"}\r', protocol.Stats()),
         ('{"command": "status"}', protocol.Status()),
         ('{"command": "reload"}', protocol.Reload()),
+        ('{"command": "load", "source": "podcast"}', protocol.Load(source="podcast")),
         ('{"command": "save", "target": "desk"}', protocol.Save(target="desk")),
         ('{"command": "stop"}', protocol.Stop()),
     ],

@@ -122,3 +122,21 @@ def test_what_cannot_be_written_is_refused_by_a_line(home: Path) -> None:
         with pytest.raises(FullbandError, match=words) as caught:
             save_settings(LiveSettings(), target)
         assert "\n" not in str(caught.value)
+
+
+def test_a_preset_is_loaded_while_the_host_runs_and_its_devices_stay(home: Path) -> None:
+    x = (0.1 * np.random.default_rng(0).standard_normal((1, 96_000))).astype(np.float32)
+    (home / "other.toml").write_text('gain_db = -9\nname = "x"\n[[chain]]\nplugin = "gain"\n')
+    settings = LiveSettings(model="none", input="a", guard_ms=4, cutoff_hz=8_000.0, high_level_db=3.0)
+    with Session(settings, SimulatedDevice(x, 48_000, freewheel=True)) as session:
+        session.start()
+        told = Commands(session).execute(parse(b'{"command": "load", "source": "other.toml"}'))
+        assert told["kept"] == ["name"]
+        loaded = session.settings
+        assert (loaded.gain_db, loaded.input, loaded.name) == (-9.0, "a", None)
+        assert (loaded.guard_ms, loaded.high_level_db, loaded.model) == (2.0, 0.0, "default"), "as a start with it"
+        assert [stage["name"] for stage in session.engine.describe_chain()] == ["gain"]
+        for source, words in (("podkast", "podcast"), ("lost.toml", "cannot be read")):
+            with pytest.raises(FullbandError, match=words):
+                Commands(session).execute(parse(f'{{"command": "load", "source": "{source}"}}'.encode()))
+        assert session.settings == loaded
