@@ -27,7 +27,18 @@ def doubling(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "plugin",
-    ["gain", "high-pass", "noise-gate", "compressor", "network", "limiter", "dither", "amp_1181.so:amp", "cmt.so:hpf"],
+    [
+        "gain",
+        "high-pass",
+        "noise-gate",
+        "compressor",
+        "network",
+        "limiter",
+        "dither",
+        "amp_1181.so:amp",
+        "cmt.so:hpf",
+        "cmt.so:delay_0.01s",
+    ],
 )
 def test_no_parameter_clicks(plugin: str, doubling: Path) -> None:
     if ".so" in plugin and not any((folder / plugin.partition(":")[0]).is_file() for folder in folders()):
