@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import conditions, spectral
 from .scores import as_file
@@ -21,6 +22,14 @@ NOISE_DBFS = (-50.0, -30.0)
 STEPS_DB = (0.0, -20.0, 0.0, -10.0, 6.0, -6.0)
 SETTLING_S = 0.1
 
+#: A voice speaks where it is less than 40 dB below its mean, in pieces of 10 ms of which a second has ten or more.
+SPEAKING_POWER = 1e-4
+_PIECE_SAMPLES = 480
+_FEWEST_PIECES = 10
+
+#: A high band 60 dB below the low one is none.
+NOTHING_ADDED = 1e-6
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -29,7 +38,8 @@ class Probe:
     *silence_dbfs*: high band in digital silence after noise. *noise_dbfs*: high band for noise at -50 dBFS.
     *noise_gain_db*: level above the cutoff of the output over that of the input, both as 16-bit files, for the
     worse of the two noises. *noise_density_db*: power per Hz above the cutoff over that below it, the same noise.
-    *step_error_db*: largest change of the ratio of high to low band when a voice is made louder or softer.
+    *step_error_db*: largest change of the ratio of high to low band when a voice is made louder or softer, where it
+    speaks: in a gated pause both bands are below anything that is heard.
     """
 
     system: str
@@ -82,19 +92,31 @@ def _at_rate(system: System, rate_hz: int, voices: Sequence[Samples]) -> tuple[f
     return level_dbfs(highs[0]), level_dbfs(highs[1]), max(gains), max(densities), steps
 
 
+def _powers(samples: Samples) -> NDArray[np.float64]:
+    """Mean squares of the pieces."""
+    whole = samples[: len(samples) // _PIECE_SAMPLES * _PIECE_SAMPLES].astype(np.float64)
+    return np.asarray(np.square(whole).reshape(-1, _PIECE_SAMPLES).mean(axis=1))
+
+
 def _step_error_db(system: System, given: Sequence[Given]) -> float:
-    second = SAMPLE_RATE_HZ
+    second = SAMPLE_RATE_HZ // _PIECE_SAMPLES
     worst = 0.0
     for one in given:
-        low = one.low[: len(STEPS_DB) * second]
-        gain = np.repeat(10.0 ** (np.array(STEPS_DB) / 20.0), second)[: len(low)].astype(np.float32)
+        low = one.low[: len(STEPS_DB) * SAMPLE_RATE_HZ]
+        gain = np.repeat(10.0 ** (np.array(STEPS_DB) / 20.0), SAMPLE_RATE_HZ)[: len(low)].astype(np.float32)
         stepped_low = gain * low
         steady, stepped = estimate(system, [Given(x, one.cutoff_hz, one.wanted) for x in (low, stepped_low)])
-        for start in range(0, len(low) - second + 1, second):
-            part = slice(start + int(SETTLING_S * second), start + second)
-            highs = [level_dbfs(steady[part] - low[part]), level_dbfs(stepped[part] - stepped_low[part])]
+        heard = _powers(low)
+        speaking = heard > SPEAKING_POWER * heard.mean()
+        highs = [_powers(steady - low), _powers(stepped - stepped_low)]
+        for start in range(0, len(heard) - second + 1, second):
+            pieces = np.arange(start + round(SETTLING_S * second), start + second)
+            pieces = pieces[speaking[pieces]]
+            if len(pieces) < _FEWEST_PIECES:
+                continue
+            low_power, steady_power, stepped_power = (float(power[pieces].mean()) for power in (heard, *highs))
             # Where nothing is added there is no ratio to keep.
-            if highs[0] > level_dbfs(low[part]) - 60.0:
+            if steady_power > NOTHING_ADDED * low_power:
                 step_db = STEPS_DB[start // second]
-                worst = max(worst, abs(highs[1] - highs[0] - step_db))
+                worst = max(worst, abs(_db(stepped_power) - _db(steady_power) - step_db))
     return worst

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .features import HIGHEST_CUTOFF_HZ, LOWEST_CUTOFF_HZ, Features, Powers
-from .layers import CausalConv, FloorLevel, Gru, PeakLevel, RowCounter, StreamingLayer
+from .layers import CausalConv, FloorLevel, Gru, PeakLevel, RowCounter, StreamingLayer, VoiceLevel
 from .shaper import Shaper
 from .transforms import CHUNK_SAMPLES, Framing, frame, overlap_add
 
@@ -43,6 +43,7 @@ class CoreConfig:
     dilations: tuple[int, ...] = (1, 2, 4)
     gain_bands: int = 24
     pulsed: bool = True
+    quick_level: bool = True
     framing: Framing = field(default_factory=Framing)
 
 
@@ -60,8 +61,13 @@ class Core(nn.Module):
         channels, bands = self.config.channels, self.config.gain_bands
         self.features = Features()
         self.shaper = Shaper(self.framing, bands, self.config.pulsed)
-        self.level = PeakLevel(LEVEL_DECAY_DB_PER_S / self.framing.hops_per_second)
-        self.floor = FloorLevel(FLOOR_RISE_DB_PER_S / self.framing.hops_per_second, Features.BANDS)
+        hops_per_second = self.framing.hops_per_second
+        self.level: StreamingLayer = (
+            VoiceLevel(LEVEL_DECAY_DB_PER_S, hops_per_second)
+            if self.config.quick_level
+            else PeakLevel(LEVEL_DECAY_DB_PER_S / hops_per_second)
+        )
+        self.floor = FloorLevel(FLOOR_RISE_DB_PER_S / hops_per_second, Features.BANDS)
         self.rows = RowCounter(self.shaper.tables)
         self.enter = nn.Linear(Features.SIZE, channels)
         self.layers = nn.ModuleList(
@@ -77,8 +83,8 @@ class Core(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, StreamingLayer)]
 
     def initial_state(self, batch: int) -> list[Tensor]:
-        """States of fresh streams: level, floor, noise, then one for each layer."""
-        shapes = [self.level.state_shape(), self.floor.state_shape(), self.rows.state_shape()]
+        """States of fresh streams: level, floor, noise, excitations, then one for each layer."""
+        shapes = [part.state_shape() for part in (self.level, self.floor, self.rows, self.shaper.recent)]
         shapes += [layer.state_shape() for layer in self._streaming_layers()]
         return [torch.zeros(batch, *shape) for shape in shapes]
 
@@ -117,7 +123,8 @@ class Core(nn.Module):
         gain, mix = self._gains(hidden.float(), powers, level)
         wishes = [torch.zeros_like(cutoff_hz) if wish is None else wish.unsqueeze(1) for wish in (level_db, tilt_db)]
         mask = self.shaper.crossover(cutoff_hz, *wishes)
-        frames = self.shaper(self._newest(chunks, level), self.rows(chunks.shape[1]), gain, mix, mask)
+        rows, recent = self.rows(chunks.shape[1]), self.shaper.recent
+        frames = self.shaper(self._newest(chunks, level), rows, gain, mix, mask, recent)
         return overlap_add(frames, self.framing)
 
     def step(
@@ -129,11 +136,16 @@ class Core(nn.Module):
         level, next_level = self.level.step(self.features.loudness(powers), state[0])
         floor, next_floor = self.floor.step(powers[0], state[1])
         rows, next_rows = self.rows.step(state[2])
-        following = [next_level, next_floor, next_rows]
+        following = [next_level, next_floor, next_rows, state[3]]
         hidden = self._enter(powers, floor, level, cutoff_hz)
-        for layer, layer_state in zip(self._streaming_layers(), state[3:], strict=True):
+        for layer, layer_state in zip(self._streaming_layers(), state[4:], strict=True):
             hidden, layer_state = layer.step(hidden, layer_state)
             following.append(layer_state)
         gain, mix = self._gains(hidden, powers, level)
         mask = self.shaper.crossover(cutoff_hz, level_db, tilt_db)
-        return self.shaper(self._newest(chunk, level), rows, gain, mix, mask), following
+
+        def mean(power: Tensor) -> Tensor:
+            recent, following[3] = self.shaper.recent.step(power, state[3])
+            return recent
+
+        return self.shaper(self._newest(chunk, level), rows, gain, mix, mask, mean), following

@@ -122,6 +122,79 @@ class FloorLevel(StreamingLayer):
         return 1.0 / peak, state
 
 
+class RecentMean(StreamingLayer):
+    """Mean of the last *frames* of [B, T, size]; before the first frame: zeros."""
+
+    def __init__(self, frames: int, size: int) -> None:
+        super().__init__()
+        self.frames = frames
+        self.size = size
+
+    def state_shape(self) -> tuple[int, ...]:
+        return (self.frames - 1, self.size)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return functional.pad(values, (0, 0, self.frames - 1, 0)).unfold(1, self.frames, 1).mean(-1)
+
+    def step(self, values: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        history = torch.cat([state, values.unsqueeze(1)], dim=1)
+        return history.mean(1), history[:, 1:]
+
+
+class VoiceLevel(StreamingLayer):
+    """Level of a voice from its power [B, T, 1]: a slowly decaying peak that follows a voice which became softer.
+
+    Peaks of speech return within :data:`HOLD_S`. Where they do not and what there is stands far above the floor, it is
+    no pause: the voice goes on more softly, and the level falls quickly to its recent peaks. A voice less than
+    :data:`MARGIN_DB` above the noise is followed slowly, as its pauses and a softer voice look alike.
+    """
+
+    #: Longest time between peaks of running speech that a corpus of clean voices gave no worse spectra for.
+    HOLD_S = 0.28
+    #: A peak is what comes this near to the level.
+    NEAR_DB = 12.0
+    MARGIN_DB = 30.0
+    QUICK_DB_PER_S = 150.0
+    RECENT_DB_PER_S = 60.0
+    FLOOR_RISE_DB_PER_S = 6.0
+
+    def __init__(self, decay_db_per_s: float, hops_per_second: float) -> None:
+        super().__init__()
+
+        def per_hop(decay_db: float) -> float:
+            return float(10.0 ** (-decay_db / hops_per_second / 10.0))
+
+        self.decay = per_hop(decay_db_per_s)
+        self.quick = per_hop(self.QUICK_DB_PER_S)
+        self.recent = per_hop(self.RECENT_DB_PER_S)
+        self.rise = per_hop(self.FLOOR_RISE_DB_PER_S)
+        self.hold_hops = self.HOLD_S * hops_per_second
+
+    def state_shape(self) -> tuple[int, ...]:
+        """Level, reciprocal of the floor, recent peak, hops since the last peak near the level."""
+        return (4,)
+
+    def forward(self, power: Tensor) -> Tensor:
+        state = power.new_zeros(len(power), *self.state_shape())
+        levels = []
+        for frame in power.unbind(1):
+            level, state = self.step(frame, state)
+            levels.append(level)
+        return torch.stack(levels, dim=1)
+
+    def step(self, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        level, floor, recent, hops = state.split(1, dim=-1)
+        floor = torch.maximum(1.0 / (power + FloorLevel.LOWEST), self.rise * floor)
+        recent = torch.maximum(power, self.recent * recent)
+        near = power >= level * 10.0 ** (-self.NEAR_DB / 10.0)
+        # Counting stops where it has told all, so that a state stays exact for ever.
+        hops = torch.where(near, torch.zeros_like(hops), (hops + 1.0).clamp_max(self.hold_hops + 1.0))
+        softer = (hops > self.hold_hops) & (power * floor > 10.0 ** (self.MARGIN_DB / 10.0))
+        quick, slow = torch.maximum(recent, self.quick * level), torch.maximum(power, self.decay * level)
+        level = torch.where(softer, quick, slow)
+        return level, torch.cat([level, floor, recent, hops], dim=-1)
+
+
 class RowCounter(nn.Module):
     """Counts frames modulo *lengths*: which rows of tables come next."""
 

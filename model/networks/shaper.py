@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from .features import HIGHEST_CUTOFF_HZ
-from .layers import SignNoise, TableNoise
+from .layers import RecentMean, SignNoise, TableNoise
 from .smooth_noise import smooth_noise
 from .transforms import Analysis, Framing, Synthesis, bin_frequencies_hz, erb_centres_hz, triangular_bands
 
@@ -15,6 +17,13 @@ CUTOFF_FADE_HZ = 1_000.0
 
 #: The high band rises between these fractions of the cutoff, where anti-alias filters fall.
 CROSSOVER = (0.93, 1.0)
+
+#: Excitations are brought to one level over the period of a low voice: over less, the pulses of its pitch would be
+#: levelled as well, and the voice be hoarse.
+EVEN_SAMPLES = 576
+
+#: Largest power of an excitation over that level, which pulses need and the onset of a voice shall not exceed.
+LARGEST_RISE = 3.0
 
 #: Just under the lowest crossover; bins below it are not computed.
 LOWEST_HZ = 3_100.0
@@ -40,9 +49,11 @@ class Shaper(nn.Module):
         bins_hz = bin_frequencies_hz(samples, first, last)
         triangles = triangular_bands(erb_centres_hz(3_500.0, 23_500.0, bands), bins_hz)
         self.bands = bands
+        before = round((EVEN_SAMPLES - samples) / framing.hop_samples)
         self.bins = len(bins_hz)
         self.steady = TableNoise(smooth_noise(), framing.hop_samples, samples, self.analysis)
         self.pulsed = SignNoise(framing.hop_samples, samples) if pulsed else None
+        self.recent = RecentMean(1 + max(0, before), (self.excitations - 1) * bands)
         self.bins_hz: Tensor
         self.spread: Tensor
         self.gather: Tensor
@@ -74,26 +85,34 @@ class Shaper(nn.Module):
         fade = ((HIGHEST_CUTOFF_HZ - cutoff_hz) / CUTOFF_FADE_HZ).clamp(0.0, 1.0)
         return rise * fade * torch.pow(10.0, 0.05 * wanted_db)
 
-    def _shape(self, excitation: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
-        """Spectrum of *excitation* [..., window_samples] with amplitude *gain* [..., bands] in each band."""
-        real, imaginary = self.analysis(excitation)
-        power = (real * real + imaginary * imaginary) @ self.gather
-        scale = (gain / torch.sqrt(power + 1e-14)) @ self.spread
-        return real * scale, imaginary * scale
-
-    def forward(self, newest: Tensor, rows: Tensor, gain: Tensor, mix: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self,
+        newest: Tensor,
+        rows: Tensor,
+        gain: Tensor,
+        mix: Tensor,
+        mask: Tensor,
+        mean: Callable[[Tensor], Tensor],
+    ) -> Tensor:
         """Newest samples [..., window_samples + 1] at unit level -> windowed frame of the high band.
 
         *rows* [..., tables] choose the noise, *gain* [..., bands] is the amplitude of a bin, *mix*
         [..., excitations * bands] the share of power (0..1) of each excitation, *mask* [..., bins] the crossover.
+        *mean* takes powers [..., (excitations - 1) * bands] and gives those of the last frames: `recent`, or its step.
         """
-        shares = torch.sqrt(mix).split(self.bands, dim=-1)
+        *shares, steady_share = torch.sqrt(mix).split(self.bands, dim=-1)
         voice = newest[..., 1:]
-        real, imaginary = self._shape(voice * torch.sin(torch.log(voice.abs() + 1e-6)), gain * shares[0])
+        excitations = [voice * torch.sin(torch.log(voice.abs() + 1e-6))]
         if self.pulsed is not None:
-            slope = voice - newest[..., :-1]
-            pulsed = self._shape(slope * self.pulsed(rows[..., 1:]), gain * shares[1])
-            real, imaginary = real + pulsed[0], imaginary + pulsed[1]
+            excitations.append((voice - newest[..., :-1]) * self.pulsed(rows[..., 1:]))
+        spectra = [self.analysis(excitation) for excitation in excitations]
+        powers = [(real * real + imaginary * imaginary) @ self.gather for real, imaginary in spectra]
+        power = torch.cat(powers, dim=-1)
+        levels = torch.maximum(mean(power), power / LARGEST_RISE).split(self.bands, dim=-1)
         steady = self.steady(rows[..., 0])
-        hiss = (gain * shares[-1]) @ self.spread
-        return self.synthesis((real + steady[0] * hiss) * mask, (imaginary + steady[1] * hiss) * mask)
+        hiss = (gain * steady_share) @ self.spread
+        whole = [steady[0] * hiss, steady[1] * hiss]
+        for spectrum, level, share in zip(spectra, levels, shares, strict=True):
+            scale = (gain * share / torch.sqrt(level + 1e-14)) @ self.spread
+            whole = [sum_ + part * scale for sum_, part in zip(whole, spectrum, strict=True)]
+        return self.synthesis(whole[0] * mask, whole[1] * mask)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from model.metrics.voice import FRAME_SAMPLES, Voicing, pitch_modulation
 from model.networks.core import Core, CoreConfig
 from model.networks.layers import (
     CausalConv,
     FloorLevel,
     Gru,
     PeakLevel,
+    RecentMean,
     RowCounter,
     SignNoise,
     StreamingLayer,
     TableNoise,
+    VoiceLevel,
 )
+from model.networks.shaper import LARGEST_RISE, Shaper
 from model.networks.smooth_noise import PERIOD_SAMPLES, smooth_noise, spectrogram
 from model.networks.transforms import (
     Analysis,
@@ -38,10 +44,14 @@ HOP_SAMPLES = Framing().hop_samples
 FRAMINGS = [Framing(), Framing(96, 168)]
 
 
-def small(framing: Framing, pulsed: bool = True) -> Core:
+def small(framing: Framing, pulsed: bool = True, quick_level: bool = True) -> Core:
     """A small network whose last layer is large enough to show what its states do."""
     torch.manual_seed(0)
-    core = Core(CoreConfig(channels=16, dilations=(1, 3), gain_bands=12, pulsed=pulsed, framing=framing))
+    core = Core(
+        CoreConfig(
+            channels=16, dilations=(1, 3), gain_bands=12, pulsed=pulsed, quick_level=quick_level, framing=framing
+        )
+    )
     with torch.no_grad():
         core.leave.weight.mul_(20.0)
     return core.eval()
@@ -68,16 +78,69 @@ def speech(hops: int, batch: int = 1, hop_samples: int = HOP_SAMPLES) -> Tensor:
 
 @pytest.mark.parametrize(
     "layer",
-    [CausalConv(6, 1), CausalConv(6, 4), Gru(6), PeakLevel(0.5, 6), FloorLevel(0.5, 6)],
-    ids=["conv", "dilated", "gru", "peak", "floor"],
+    [
+        CausalConv(6, 1),
+        CausalConv(6, 4),
+        Gru(6),
+        PeakLevel(0.5, 6),
+        FloorLevel(0.5, 6),
+        RecentMean(3, 6),
+        VoiceLevel(0.5, 20.0),
+    ],
+    ids=["conv", "dilated", "gru", "peak", "floor", "mean", "voice"],
 )
 def test_layer_streams_what_it_computes_whole(layer: StreamingLayer) -> None:
-    frames = torch.rand(3, 40, 6)
+    frames = torch.rand(3, 40, 1 if isinstance(layer, VoiceLevel) else 6)
     whole = layer(frames)
     state = torch.zeros(3, *layer.state_shape())
     for time, given in enumerate(frames.unbind(1)):
         output, state = layer.step(given, state)
         assert torch.allclose(output, whole[:, time], atol=TOLERANCE)
+
+
+HOPS_PER_SECOND = Framing().hops_per_second
+
+
+def syllables(seconds: float, level_db: float) -> Tensor:
+    """Power [1, T, 1] of five syllables a second, 25 dB deep."""
+    time = torch.arange(round(seconds * HOPS_PER_SECOND)) / HOPS_PER_SECOND
+    depth_db = 12.5 * (torch.cos(2 * torch.pi * 5.0 * time) - 1.0)
+    return torch.pow(10.0, 0.1 * (level_db + depth_db)).reshape(1, -1, 1)
+
+
+def levels_db(power: Tensor) -> tuple[Tensor, Tensor]:
+    """What the quick and the plain level make of *power*, [T] each."""
+    layers = (VoiceLevel(8.0, HOPS_PER_SECOND), PeakLevel(8.0 / HOPS_PER_SECOND))
+    quick, plain = (10.0 * torch.log10(layer(power)[0, :, 0]) for layer in layers)
+    return quick, plain
+
+
+QUIET = torch.full((1, 50, 1), 1e-10)
+
+
+def test_the_level_follows_a_voice_that_became_softer_in_half_a_second() -> None:
+    quick, plain = levels_db(torch.cat([QUIET, syllables(2.0, -20.0), syllables(2.0, -40.0)], dim=1))
+    later = 50 + round(2.5 * HOPS_PER_SECOND)
+    assert float((quick[later:] + 40.0).abs().max()) < VoiceLevel.NEAR_DB
+    assert float(plain[later]) > -26.0 > float(quick[later])
+
+
+@pytest.mark.parametrize("floor_db", [-55.0, -90.0, -160.0])
+def test_the_level_of_a_voice_is_remembered_through_its_pauses(floor_db: float) -> None:
+    floor = torch.full((1, 500, 1), 10.0 ** (0.1 * floor_db))
+    quick, plain = levels_db(torch.cat([floor, syllables(2.0, -20.0), floor, syllables(1.0, -20.0)], dim=1))
+    assert torch.allclose(quick, plain, atol=1e-3)
+
+
+def test_where_noise_hides_the_pauses_the_level_falls_slowly() -> None:
+    quick, plain = levels_db(torch.cat([syllables(2.0, -20.0), syllables(2.0, -40.0)], dim=1))
+    assert torch.allclose(quick, plain, atol=1e-3)
+
+
+def test_the_level_of_a_voice_scales_with_it() -> None:
+    power = torch.cat([QUIET, syllables(2.0, -20.0), syllables(2.0, -45.0)], dim=1)
+    loud, soft = levels_db(power)[0], levels_db(1e-2 * power)[0]
+    assert torch.allclose(loud, soft + 20.0, atol=1e-3)
 
 
 def test_rows_stream_what_they_count_whole_and_repeat_after_their_period() -> None:
@@ -151,10 +214,39 @@ def test_bands_sum_to_one_everywhere() -> None:
     assert np.allclose(bands.sum(axis=0), 1.0)
 
 
-@pytest.mark.parametrize("pulsed", [True, False])
+def shaped(framing: Framing, pitch_hz: float, mean: Callable[[Tensor], Tensor] | None) -> Tensor:
+    """High band [samples] of a second of a steady vowel, of its own harmonics alone and of even gain."""
+    shaper, time = Shaper(framing, 24, True), torch.arange(48_000 // framing.hop_samples * framing.hop_samples) / 48_000
+    voice = sum(0.1 * torch.cos(2 * torch.pi * pitch_hz * n * time) for n in range(1, int(4_000.0 / pitch_hz)))
+    assert isinstance(voice, Tensor)
+    newest = frame(voice[None], framing, framing.window_samples + 1)
+    hops = newest.shape[1]
+    mix = torch.tensor([1.0, 0.0, 0.0]).repeat_interleave(24).expand(1, hops, -1)
+    mask = shaper.crossover(torch.tensor([[4_000.0]]), torch.zeros(1, 1), torch.zeros(1, 1))
+    rows, gain = RowCounter(shaper.tables)(hops), torch.ones(1, hops, 24)
+    return overlap_add(shaper(newest, rows, gain, mix, mask, mean or shaper.recent), framing)[0]
+
+
+@pytest.mark.parametrize(("framing", "pitch_hz"), list(zip(FRAMINGS, (85.0, 120.0), strict=True)), ids=str)
+def test_the_pulses_of_a_low_voice_are_not_levelled(framing: Framing, pitch_hz: float) -> None:
+    starts = np.arange(4_800, 40_000, 480)
+    voicing = Voicing(starts, np.full(len(starts), pitch_hz))
+    kept, levelled = (
+        pitch_modulation(shaped(framing, pitch_hz, mean).numpy(), voicing, 4_000.0) for mean in (None, lambda x: x)
+    )
+    assert starts[-1] + FRAME_SAMPLES < 48_000
+    assert kept > 1.2 * levelled
+
+
+def test_an_onset_is_not_louder_than_a_pulse_may_be() -> None:
+    onset, even = (shaped(Framing(), 100.0, mean) for mean in (torch.zeros_like, lambda power: power))
+    assert float(onset.square().mean() / even.square().mean()) == pytest.approx(LARGEST_RISE, rel=1e-3)
+
+
+@pytest.mark.parametrize(("pulsed", "quick_level"), [(True, True), (False, False)])
 @pytest.mark.parametrize("framing", FRAMINGS, ids=str)
-def test_core_streams_what_it_computes_whole(framing: Framing, pulsed: bool) -> None:
-    core = small(framing, pulsed)
+def test_core_streams_what_it_computes_whole(framing: Framing, pulsed: bool, quick_level: bool) -> None:
+    core = small(framing, pulsed, quick_level)
     low = speech(120, 3, framing.hop_samples)
     controls = (
         torch.tensor([[3_400.0], [8_000.0], [12_000.0]]),
