@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from realtime.errors import FullbandError
+
 from .evaluate import evaluate
 from .study.commands import study
 
@@ -97,6 +99,20 @@ def train(
     console.print(f"{trainer.checkpoint_path}: {trainer.step} steps in {trainer.elapsed_s / 60.0:.1f} minutes")
 
 
+def _shares(checkpoint: Path, mixed: list[str]) -> dict[Path, float]:
+    shares = {}
+    for text in mixed:
+        path, _, share = text.rpartition("=")
+        try:
+            shares[Path(path)] = float(share)
+        except ValueError:
+            raise FullbandError(f"--blend {text}: write CHECKPOINT=SHARE, as runs/b/checkpoint.pt=0.3") from None
+    rest = 1.0 - sum(shares.values())
+    if min(shares.values(), default=0.0) < 0.0 or rest < 0.0 or checkpoint in shares:
+        raise FullbandError("--blend: shares are of other checkpoints, positive and at most 1 in all")
+    return {checkpoint: rest, **shares}
+
+
 @app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="checkpoint.pt of a run")],
@@ -104,14 +120,18 @@ def export(
     name: Annotated[str, typer.Option(help="name of the model, in its metadata")] = "core",
     licence: Annotated[str, typer.Option(help="licence of the weights, in the metadata")] = "undeclared",
     trained_on: Annotated[str, typer.Option(help="sources of the data, in the metadata")] = "undeclared",
+    mixed: Annotated[
+        list[str] | None,
+        typer.Option("--blend", metavar="CHECKPOINT=SHARE", help="mix these weights in; the first gets what is left"),
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Write a trained network as one file under the streaming contract, and check and time that file."""
     from . import export as exporter
-    from .training.trainer import load_average
+    from .training.trainer import blend
 
     console = Console(stderr=True)
-    network = load_average(checkpoint)
+    network = blend(_shares(checkpoint, mixed or []))
     exporter.write_onnx(network, output, exporter.metadata(network.framing, name, licence, trained_on))
     exporter.check(network, output)
     cost = exporter.measure(network, output)

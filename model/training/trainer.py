@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from .batches import Batch, Recipe, batches
 from .config import TrainConfig
 from .loop import LOG_STEPS, Listener, Loop, choose_device, load_checkpoint
 
-__all__ = ["LOG_STEPS", "Trainer", "build_network", "choose_device", "load_average"]
+__all__ = ["LOG_STEPS", "Trainer", "blend", "build_network", "choose_device", "load_average"]
 
 
 def build_network(config: TrainConfig) -> Core:
@@ -132,6 +133,23 @@ def _adopt(network: Core, path: Path) -> None:
     except (RuntimeError, KeyError) as error:
         first = str(error).splitlines()[-1].strip()
         raise FullbandError(f"{path}: its network has another size ({first}); start from one of the same") from None
+
+
+def blend(shares: Mapping[Path, float]) -> Core:
+    """The mean of the averaged networks of checkpoints by their *shares*, in evaluation mode.
+
+    Runs that began with the same weights lie in one valley; their mean is often better than each (arXiv 2203.05482).
+    """
+    first, *others = shares
+    network = load_average(first)
+    weights = {name: shares[first] * value for name, value in network.state_dict().items()}
+    for path in others:
+        other = copy.deepcopy(network)
+        _adopt(other, path)
+        for name, value in other.state_dict().items():
+            weights[name] += shares[path] * value
+    network.load_state_dict(weights)
+    return network
 
 
 def load_average(path: Path) -> Core:

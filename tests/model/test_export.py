@@ -99,6 +99,8 @@ def test_commands_lead_from_data_to_scores(tmp_path: Path) -> None:
     run, file = tmp_path / "run", tmp_path / "tiny.onnx"
     command("train", "--data", str(data), "--run", str(run), "--config", str(tmp_path / "tiny.toml"))
     command("export", str(run / "checkpoint.pt"), str(file), "--licence", "CC0", "--trained-on", "synthetic")
+    refused = runner.invoke(app, ["export", str(run / "checkpoint.pt"), str(file), "--blend", "half"])
+    assert "CHECKPOINT=SHARE" in str(refused.exception)
     text = command(
         "evaluate", str(file), "--data", str(data), "--rate", "16000", "--quick", "--jobs", "1", "--json", "-"
     )

@@ -20,7 +20,7 @@ from model.networks.transforms import Framing
 from model.training.adversary import Adversary
 from model.training.batches import Batch, Recipe, batches, make_batch
 from model.training.config import TrainConfig
-from model.training.trainer import LOG_STEPS, Trainer, load_average
+from model.training.trainer import LOG_STEPS, Trainer, blend, load_average
 from realtime.errors import FullbandError
 
 from .speech import RATE_HZ, speech_like, write_corpus
@@ -109,6 +109,19 @@ def test_a_run_begins_with_the_weights_of_another(mixture: Mixture, tmp_path: Pa
     (tmp_path / "text.pt").write_text("no checkpoint")
     with pytest.raises(FullbandError, match="not a checkpoint"):
         load_average(tmp_path / "text.pt")
+
+
+def test_a_blend_is_the_mean_of_weights_by_their_shares(mixture: Mixture, tmp_path: Path) -> None:
+    paths = []
+    for name in ("first", "second"):
+        trainer = Trainer(tiny(2, data={"segment_ms": 160.0, "batch": len(name), "corpus_cap": 1.0}), tmp_path / name)
+        trainer.train(mixture)
+        paths.append(trainer.checkpoint_path)
+    first, second = (load_average(path).leave.bias for path in paths)
+    assert not torch.equal(first, second)
+    mixed = blend(dict(zip(paths, (0.25, 0.75), strict=True)))
+    assert torch.allclose(mixed.leave.bias, 0.25 * first + 0.75 * second)
+    assert torch.equal(blend({paths[0]: 1.0}).leave.bias, first)
 
 
 def test_a_discriminator_learns_to_tell_and_a_network_to_persuade(speech: torch.Tensor) -> None:
