@@ -36,8 +36,11 @@ POLL_SAMPLES = RATE_HZ // 10
 #: A crossover this near to the edge is right. A change by no more is no flip either: the host makes it without a fade.
 TOLERANCE = 0.06
 
+#: Above nothing is added at all: a recording that ends no lower is full.
+FULL_HZ = 20_000.0
+
 #: The edge of a path is looked for from here on, in power averaged over so many lines, against that of this band.
-_EDGE_DB = 6.0
+EDGE_DB = 6.0
 _EDGE_FROM_HZ = 3_000.0
 _EDGE_LINES, _EDGE_WINDOW = 9, 4_096
 _LEVEL_HZ = (1_000.0, 2_500.0)
@@ -53,7 +56,8 @@ _NOISE_DBFS = -50.0
 
 @dataclass(frozen=True)
 class Case:
-    """One way for speech to arrive. *full*: with all its band, and nothing may be added."""
+    """One way for speech to arrive. *full*: with all its band, and nothing may be added. It is measured on the
+    recordings that have all their band."""
 
     name: str
     degrade: Callable[[Samples], Samples]
@@ -137,7 +141,7 @@ def path_edge_hz(before: list[Samples], after: list[Samples]) -> float:
 
     passed = power(after) / np.maximum(power(before), 1e-12)
     level = np.median(passed[(frequency_hz >= _LEVEL_HZ[0]) & (frequency_hz < _LEVEL_HZ[1])])
-    fallen = (passed < level * 10.0 ** (-0.1 * _EDGE_DB)) & (frequency_hz >= _EDGE_FROM_HZ)
+    fallen = (passed < level * 10.0 ** (-0.1 * EDGE_DB)) & (frequency_hz >= _EDGE_FROM_HZ)
     stays = np.convolve(fallen, np.ones(3 * _EDGE_LINES), "full")[3 * _EDGE_LINES - 1 :] == 3 * _EDGE_LINES
     return float(frequency_hz[np.argmax(stays)]) if stays.any() else RATE_HZ / 2
 
@@ -207,8 +211,7 @@ def opinions(samples: Samples, nyquist_hz: float) -> NDArray[np.float64]:
 def _errors(said_hz: NDArray[np.float64], edge_hz: float | None, end_hz: float) -> NDArray[np.float64]:
     """How far the crossover is from the edge, in parts of it."""
     if edge_hz is None:
-        # Nothing may be added below where the recording itself ends; above 20 kHz nothing is added at all.
-        return np.where(said_hz >= EDGE_OF_CUTOFF * min(end_hz, 20_000.0), 0.0, 1.0)
+        return np.where(said_hz >= EDGE_OF_CUTOFF * min(end_hz, FULL_HZ), 0.0, 1.0)
     return np.asarray(EDGE_OF_CUTOFF * said_hz / edge_hz - 1.0)
 
 
@@ -220,6 +223,8 @@ def changes(said_hz: NDArray[np.float64]) -> int:
 def measure_case(case: Case, streams: list[_Stream]) -> Row:
     """Run *case* over all *streams*, a fresh detector each."""
     times, found_errors, flips, seconds, wrong_first = [], [], 0, 0.0, 0
+    if case.full:
+        streams = [stream for stream in streams if stream.end_hz >= FULL_HZ] or streams
     degraded = [case.degrade(stream.samples) for stream in streams]
     edge_hz = None if case.full else path_edge_hz([stream.samples for stream in streams], degraded)
     for stream, samples in zip(streams, degraded, strict=True):

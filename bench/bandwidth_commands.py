@@ -1,103 +1,103 @@
-"""``fullband bench bandwidth`` and ``noise``: run, shown and saved."""
+"""``fullband bench bandwidth`` and ``noise``: from recordings to a report."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from rich import box
-from rich.table import Table
+import numpy as np
 
 from realtime.errors import FullbandError
 from realtime.paths import find_model
-from realtime.report import Report
 
 from . import bandwidth, bandwidth_noise, noise
-from .machine import machine
+from .report.document import Document, Table, columns, rounded
+
+_PATHS = columns(
+    ("case", "case"), ("edge_hz", "edge Hz", ".0f"), ("right_percent", "right %", ".1f"),
+    ("p90_error_percent", "p90 off %", ".1f"), ("median_s", "median s", ".2f"), ("p90_s", "p90 s", ".2f"),
+    ("never", "never", "d"), ("wrong_first", "wrong first", "d"), ("flips_per_minute", "flips/min", ".2f"),
+)  # fmt: skip
+_PATHS_NOTE = (
+    f"The edge is where what comes out is {bandwidth.EDGE_DB:g} dB down. Right: the middle of the crossover is within "
+    f"{100 * bandwidth.TOLERANCE:g} % of it, half an auditory filter, of the time after the first second of speech; "
+    "full: nothing is added to what is there (recordings that reach 20 kHz). Seconds are those of speech until the first right opinion."
+)
+_NOISES = columns(
+    ("noise", "noise"), ("by", "comes by"), ("level_dbfs", "dBFS", "g"), ("minutes", "minutes", ".1f"),
+    ("flips", "false flips", "d"),
+)  # fmt: skip
+_GAINS = columns(
+    ("colour", "noise"), ("level_dbfs", "dBFS", "g"), ("cutoff_hz", "cutoff Hz", "g"), ("full_band", "goes on above"),
+    ("first_step_db", "step dB, at first", ".1f"), ("later_step_db", "later", ".1f"),
+    ("first_gain_db", "gain dB, at first", ".1f"), ("later_gain_db", "later", ".1f"),
+)  # fmt: skip
+_GAINS_NOTE = (
+    "Step: what is added above the cutoff against the noise below it, by density. Gain: what a noise that goes on "
+    "above the cutoff grows by there. At first: half a second to two; later: from five seconds on; -200 dB is nothing."
+)
+_VOICES = columns(
+    ("over", "voices"), ("cutoff_hz", "cutoff Hz", "g"), ("recordings", "recordings", "d"),
+    ("lsd_guarded", "LSD guarded", ".4f"), ("lsd_free", "not guarded", ".4f"), ("changed", "changed", "d"),
+)  # fmt: skip
+_VOICES_NOTE = (
+    "After four seconds of the noise alone, and over it. Changed: recordings that have a sample within the voice which "
+    "the guard makes another."
+)
 
 
-def _table(*headings: str) -> Table:
-    return Table(*headings, box=box.SIMPLE, padding=(0, 1, 0, 0))
+def _path_row(row: bandwidth.Row) -> dict[str, Any]:
+    percents = {
+        "right_percent": 100.0 * row.right,
+        "p90_error_percent": None if row.p90_error is None else 100.0 * row.p90_error,
+    }
+    return rounded({**asdict(row), **percents})
 
 
-def _number(value: float | None, digits: int = 2, scale: float = 1.0) -> str:
-    return "–" if value is None else f"{scale * value:.{digits}f}"
-
-
-def _paths_table(rows: list[bandwidth.Row]) -> Table:
-    table = _table("case", "edge Hz", "right %", "p90 off %", "median s", "p90 s", "never", "wrong first", "flips/min")
-    for row in rows:
-        table.add_row(
-            row.case,
-            _number(row.edge_hz, 0),
-            _number(row.right, 1, 100.0),
-            _number(row.p90_error, 1, 100.0),
-            _number(row.median_s),
-            _number(row.p90_s),
-            str(row.never),
-            str(row.wrong_first),
-            _number(row.flips_per_minute),
-        )
-    return table
-
-
-def _noise_table(rows: list[bandwidth_noise.NoiseRow]) -> Table:
-    table = _table("noise", "by", "dBFS", "minutes", "false flips")
-    for row in rows:
-        by = "the device" if row.own else "the voice's path"
-        table.add_row(row.noise, by, f"{row.level_dbfs:g}", f"{row.minutes:.1f}", str(row.flips))
-    return table
-
-
-def bandwidth_run(report: Report, data: Path, only: list[str], streams: int) -> None:
+def bandwidth_run(data: Path, only: list[str], streams: int, progress: Callable[[str], None]) -> Document:
     """Measure the detector. *only* leaves the noises out unless it names them."""
-    with report.console.status("") as status:
-        rows = bandwidth.run(data, only, streams, status.update)
-        noises = bandwidth_noise.run(data, status.update) if not only or "noise" in only else []
+    document = Document("bandwidth", {"data": data.name, "only": only, "streams": streams})
+    rows = bandwidth.run(data, only, streams, progress)
+    noises = bandwidth_noise.run(data, progress) if not only or "noise" in only else []
     if not rows and not noises:
         raise FullbandError(f"no case has '{only[0]}' in its name", exit_status=2)
-    if report.json_target != "-":
-        if rows:
-            report.console.print(_paths_table(rows))
-            report.say(
-                "seconds are those of speech; right: after a second of it, the crossover is within 6 % of the edge, "
-                "where the path is 6 dB down"
-            )
-        if noises:
-            report.console.print(_noise_table(noises))
-    report.finish(
-        {"machine": machine(), "rows": [asdict(row) for row in rows], "noises": [asdict(row) for row in noises]}
-    )
+    if rows:
+        listed = [_path_row(row) for row in rows]
+        document.tables.append(Table("Where a voice's band ends", _PATHS, listed, _PATHS_NOTE))
+        document.figures["rows"] = listed
+        ends = [row.right for row in rows]
+        document.verdicts.append(
+            f"{len(rows)} paths: right {100 * float(np.mean(ends)):.1f} % of the time, {100 * min(ends):.0f} % for the "
+            f"worst; {float(np.mean([row.flips_per_minute for row in rows])):.2f} flips a minute."
+        )
+    if noises:
+        listed = [{**asdict(row), "by": "the device" if row.own else "the voice's path"} for row in noises]
+        document.tables.append(Table("No voice", _NOISES, listed))
+        document.figures["noises"] = listed
+        flips, minutes = sum(row.flips for row in noises), sum(row.minutes for row in noises)
+        document.verdicts.append(f"{minutes:.0f} minutes without a voice: {flips} false flips.")
+    return document
 
 
-def noise_run(report: Report, data: Path, most: int, model_name: str) -> None:
+def noise_run(data: Path, most: int, model_name: str, progress: Callable[[str], None]) -> Document:
     """Measure what noise becomes, and what voices lose."""
     model = find_model(model_name)
     if model is None:
         raise FullbandError("without a model nothing is added to noise", exit_status=2)
-    with report.console.status("") as status:
-        gains = noise.run(model, status.update)
-        voices = noise.run_voices(model, data, most, status.update)
-    if report.json_target != "-":
-        table = _table("noise", "dBFS", "cutoff Hz", "ends there", "step dB, first 2 s", "later", "gain dB", "later")
-        for gain in gains:
-            table.add_row(
-                gain.colour,
-                f"{gain.level_dbfs:g}",
-                f"{gain.cutoff_hz:g}",
-                "no" if gain.full_band else "yes",
-                _number(gain.first_step_db, 1),
-                _number(gain.later_step_db, 1),
-                _number(gain.first_gain_db, 1),
-                _number(gain.later_gain_db, 1),
-            )
-        report.console.print(table)
-        table = _table("voices", "cutoff Hz", "recordings", "LSD with the guard", "without", "changed within the voice")
-        for cost in voices:
-            over = "clean" if cost.snr_db is None else f"{cost.snr_db:g} dB over noise"
-            lsd = (_number(cost.lsd_guarded, 4), _number(cost.lsd_free, 4))
-            table.add_row(over, f"{cost.cutoff_hz:g}", str(cost.recordings), *lsd, str(cost.changed))
-        report.console.print(table)
-    report.finish(
-        {"machine": machine(), "gains": [asdict(row) for row in gains], "voices": [asdict(row) for row in voices]}
+    document = Document("noise", {"data": data.name, "voices": most, "model": model_name})
+    gains = [rounded(asdict(row)) for row in noise.run(model, progress)]
+    costs = noise.run_voices(model, data, most, progress)
+    voices = [
+        {**asdict(cost), "over": "clean" if cost.snr_db is None else f"{cost.snr_db:g} dB over noise"} for cost in costs
+    ]
+    document.tables.append(Table("Steady noise without a voice", _GAINS, gains, _GAINS_NOTE))
+    document.tables.append(Table("Voices", _VOICES, voices, _VOICES_NOTE))
+    document.figures = {"gains": gains, "voices": voices}
+    most_db = max(float(row["later_step_db"]) for row in gains)
+    worst = max(cost.lsd_guarded - cost.lsd_free for cost in costs)
+    document.verdicts.append(
+        f"Noise is extended by {most_db:.0f} dB at most from five seconds on; voices lose {worst:+.4f} of LSD at most."
     )
+    return document

@@ -300,11 +300,15 @@ def bandwidth(
     only: Annotated[list[str] | None, typer.Option("--case", help="Only cases whose name has this in it.")] = None,
     streams: Annotated[int, typer.Option(min=1, help="Streams for each case, of some 17 s.")] = 8,
     json_target: _Json = None,
+    html: _Html = None,
 ) -> None:
     """How surely and how soon the end of a voice's band is found, by filter and codec; and whether noise moves it."""
     from .bandwidth_commands import bandwidth_run
 
-    bandwidth_run(Report(json_target), data, only or [], streams)
+    output = Output(json_target, html)
+    with output.progress() as progress:
+        document = bandwidth_run(data, only or [], streams, progress)
+    output.finish(document)
 
 
 @bench.command()
@@ -313,11 +317,15 @@ def noise(
     voices: Annotated[int, typer.Option(min=1, help="Recordings over which voices are measured.")] = 12,
     model_name: Annotated[str, typer.Option("--model", help="A shipped name or a path.")] = "default",
     json_target: _Json = None,
+    html: _Html = None,
 ) -> None:
     """What is added to steady noise without a voice, and what the guard against that costs a voice."""
     from .bandwidth_commands import noise_run
 
-    noise_run(Report(json_target), data, voices, model_name)
+    output = Output(json_target, html)
+    with output.progress() as progress:
+        document = noise_run(data, voices, model_name, progress)
+    output.finish(document)
 
 
 @bench.command()
