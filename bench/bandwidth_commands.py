@@ -23,7 +23,8 @@ _PATHS = columns(
 _PATHS_NOTE = (
     f"The edge is where what comes out is {bandwidth.EDGE_DB:g} dB down. Right: the middle of the crossover is within "
     f"{100 * bandwidth.TOLERANCE:g} % of it, half an auditory filter, of the time after the first second of speech; "
-    "full: nothing is added to what is there (recordings that reach 20 kHz). Seconds are those of speech until the first right opinion."
+    "full: nothing is added to what is there (recordings that reach 20 kHz). Seconds are those of speech until the "
+    "first right opinion."
 )
 _NOISES = columns(
     ("noise", "noise"), ("by", "comes by"), ("level_dbfs", "dBFS", "g"), ("minutes", "minutes", ".1f"),

@@ -69,10 +69,16 @@ class Batch:
         if self.engine.inference is not None:
             self.engine.inference.set_lane_cutoff_hz(lane, cutoff_hz)
 
+    @property
+    def takes_level(self) -> bool:
+        """Whether the model takes a level of its high band."""
+        inference = self.engine.inference
+        return inference is not None and "level_db" in inference.contract.controls
+
     def set_level(self, lane: int, level_db: float | None) -> bool:
         """The level of the high band in *lane*, None: without; False where the model takes no level."""
         inference = self.engine.inference
-        if inference is None or "level_db" not in inference.contract.controls:
+        if inference is None or not self.takes_level:
             return inference is None
         inference.controls["level_db"][lane] = _NO_HIGH_BAND_DB if level_db is None else level_db
         return True

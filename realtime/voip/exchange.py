@@ -21,6 +21,7 @@ from ..native.histogram import Histogram, new_cells, record_duration
 from ..paths import find_model
 from .batch import Batch
 from .frames import FRAME_MS, Sink, Source
+from .lane import Lane
 from .warmup import warm_up
 
 _TICK_NS = FRAME_MS * 1_000_000
@@ -77,9 +78,15 @@ class Stream:
     #: The exception that ended it, should source or sink have raised one.
     fault: Exception | None = None
     _detector: BandwidthDetector | None = field(default=None, repr=False)
+    _controls: Lane | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.batch is not None:
+            self._controls = Lane(self.batch, self.lane, self.cutoff_hz, self.bypass)
 
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
-        """Tell the network where this voice's band ends, from the next hop on. It is then not looked for any more."""
+        """Tell the network where this voice's band ends; a change that is heard is made with the high band faded out.
+        It is then not looked for any more."""
         self._detector = None
         self._apply(cutoff_hz)
 
@@ -91,12 +98,13 @@ class Stream:
     def set_bypass(self, bypass: bool) -> None:
         """Fade this call's high band out, or in again, within one window of the network."""
         self.bypass = bypass
-        self._apply(self.cutoff_hz)
+        if self._controls is not None:
+            self._controls.bypass = bypass
 
     def set_high_level_db(self, level_db: float) -> None:
         """The level of this call's high band, where the model takes one."""
-        if self.batch is not None:
-            self.batch.set_level(self.lane, level_db)
+        if self._controls is not None:
+            self._controls.level_db = level_db
 
     def close(self) -> None:
         """Source and sink are left alone from the next frame on. May be called twice."""
@@ -104,10 +112,8 @@ class Stream:
 
     def _apply(self, cutoff_hz: float) -> None:
         self.cutoff_hz = cutoff_hz
-        if self.batch is not None:
-            by_level = self.batch.set_level(self.lane, None if self.bypass else 0.0)
-            # Above a full band there is nothing to add.
-            self.batch.set_cutoff_hz(self.lane, 24_000.0 if self.bypass and not by_level else cutoff_hz)
+        if self._controls is not None:
+            self._controls.cutoff_hz = cutoff_hz
 
     def __enter__(self) -> Stream:
         return self
@@ -172,7 +178,6 @@ class Exchange:
             stream = Stream(source, sink, batch, lane, self, cutoff_hz or bandwidth_hz, bypass)
             if batch is not None and cutoff_hz is None and bandwidth_hz > _SURE_HZ:
                 stream._detector = BandwidthDetector()
-            stream._apply(stream.cutoff_hz)
             self._streams = (*self._streams, stream)
         return stream
 
@@ -262,6 +267,8 @@ class Exchange:
                     frames[id(stream.batch)][:, stream.lane] = frame
                     if stream._detector is not None:
                         self._listen(stream, frame)
+                    if stream._controls is not None:
+                        stream._controls.follow()
             except Exception as error:
                 self._fail(stream, error)
         for batch in busy:

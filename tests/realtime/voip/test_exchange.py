@@ -92,6 +92,37 @@ def test_without_the_network_a_voice_passes_unchanged_and_at_once(voice: Samples
     np.testing.assert_array_equal(kept.samples, voice[:4_800])
 
 
+def test_a_change_of_the_cutoff_is_made_without_the_high_band_and_leaves_the_level_alone(voice: Samples) -> None:
+    def heard(change: bool) -> Samples:
+        kept = Kept()
+        exchange = Exchange()
+        try:
+            stream = exchange.connect(Voice(voice), kept, cutoff_hz=4_000.0)
+            stream.set_high_level_db(-6.0)
+            _tick(exchange, 120)
+            if change:
+                stream.set_cutoff_hz(7_000.0)
+            _tick(exchange, 3)
+            # The lane's own memory, as the network reads it.
+            assert stream.batch is not None and stream.batch.engine.inference is not None
+            controls = stream.batch.engine.inference.controls
+            assert (controls["level_db"][stream.lane] < -100.0) == change
+            _tick(exchange, 60)
+            assert controls["level_db"][stream.lane] == -6.0
+            assert controls["cutoff_hz"][stream.lane] == (7_000.0 if change else 4_000.0)
+        finally:
+            exchange.close()
+        return kept.samples
+
+    left, changed = heard(False), heard(True)
+    np.testing.assert_array_equal(left[: 120 * 480], changed[: 120 * 480])
+    spectrum_db = [
+        10 * np.log10(np.mean(np.abs(np.fft.rfft(x * np.hanning(len(x)))[k:]) ** 2) + 1e-20)
+        for x, k in ((left[123 * 480 : 126 * 480], 180), (changed[123 * 480 : 126 * 480], 180))
+    ]
+    assert spectrum_db[1] < spectrum_db[0] - 20.0, "meanwhile there is nothing above 6 kHz"
+
+
 def test_bypass_takes_the_high_band_away_and_gives_it_back(voice: Samples) -> None:
     exchange, kept = Exchange(max_streams=1), Kept()
     try:
