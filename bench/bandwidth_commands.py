@@ -44,8 +44,8 @@ _VOICES = columns(
     ("lsd_guarded", "LSD guarded", ".4f"), ("lsd_free", "not guarded", ".4f"), ("changed", "changed", "d"),
 )  # fmt: skip
 _VOICES_NOTE = (
-    "After four seconds of the noise alone, and over it. Changed: recordings that have a sample within the voice which "
-    "the guard makes another."
+    "After four seconds of the noise alone, and over it, from the first sound on. Changed: recordings that have a "
+    "sample within the voice which the guard makes another."
 )
 
 

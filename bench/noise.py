@@ -61,8 +61,11 @@ class NoiseGain:
 
 @dataclass(frozen=True)
 class VoiceCost:
-    """What the guard does to voices after and over noise (*snr_db*; None: none): log-spectral distances to the full
-    band, with it and without. *changed* counts recordings with a sample within the voice that differs at all."""
+    """What the guard does to voices after and over noise (*snr_db*; None: none).
+
+    Log-spectral distances are those to the full band from the first sound on, with the guard and without. *changed*
+    counts recordings with a sample within the voice that differs at all.
+    """
 
     snr_db: float | None
     cutoff_hz: float
@@ -143,11 +146,12 @@ def voice_cost(model: Path, voices: list[Samples], cutoff_hz: float, snr_db: flo
             whole = whole + noise * np.float32(np.sqrt(np.mean(voice**2)) * 10.0 ** (-snr_db / 20.0))
         narrow = soxr.resample(soxr.resample(whole, RATE_HZ, 2 * cutoff_hz), 2 * cutoff_hz, RATE_HZ)
         low = np.resize(narrow, len(whole)).astype(np.float32)
-        wanted = power_spectrum(whole[lead:])
-        highs = [added(model, low, cutoff_hz, guarded) for guarded in (True, False)]
-        spectra = [power_spectrum((low + high)[lead:]) for high in highs]
-        distances.append((log_spectral_distance(spectra[0], wanted), log_spectral_distance(spectra[1], wanted)))
+        # From the first sound on: before it there is only noise, which the guard is there for.
         begun = lead + int(np.flatnonzero(np.abs(voice) > 0.1 * np.abs(voice).max())[0]) + RATE_HZ // 50
+        wanted = power_spectrum(whole[begun:])
+        highs = [added(model, low, cutoff_hz, guarded) for guarded in (True, False)]
+        spectra = [power_spectrum((low + high)[begun:]) for high in highs]
+        distances.append((log_spectral_distance(spectra[0], wanted), log_spectral_distance(spectra[1], wanted)))
         changed += bool(np.any(highs[0][begun:] != highs[1][begun:]))
     guarded_lsd, free_lsd = (float(d) for d in np.mean(distances, axis=0))
     return VoiceCost(snr_db, cutoff_hz, len(voices), guarded_lsd, free_lsd, changed)
