@@ -76,6 +76,11 @@ def shipped_presets() -> list[str]:
     return settings_file.preset_names(_PRESETS)
 
 
+def live_presets() -> list[str]:
+    """This user's presets and those that ship."""
+    return settings_file.preset_names(user_presets(), _PRESETS)
+
+
 def find_live_preset(name: str) -> Path:
     """A preset of this user or one that ships, by its name; or any file that ends in .toml."""
     return find_preset(name, user_presets(), _PRESETS)

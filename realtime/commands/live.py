@@ -16,7 +16,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ..config import LiveSettings, load_live_settings
+from ..config import LiveSettings
 from ..console.live import REFRESH_HZ, REFRESH_RANGE_HZ, LiveConsole
 from ..console.screen import can_draw
 from ..console.tables import budget_table, chain_table, statistics_table
@@ -24,6 +24,7 @@ from ..control.desk import Desk
 from ..errors import FullbandError
 from ..loglines import INTERVAL_SECONDS, LogLines
 from ..onnx.contract import RATE_HZ
+from ..presets import Presets
 from ..report import Report
 from ..session import Session
 from ..signals import Signals
@@ -86,19 +87,12 @@ class Telling:
     json_lines: str | None = None
 
 
-def _adopting(
-    microphone: VirtualMicrophone, load_settings: Callable[[], LiveSettings] | None
-) -> Callable[[], LiveSettings] | None:
-    """*load_settings*, but playing into *microphone* whatever they say: it stays until the end."""
-    return None if load_settings is None else lambda: microphone.adopt(load_settings())
-
-
-def _reloaded(session: Session, load_settings: Callable[[], LiveSettings] | None) -> str:
+def _reloaded(session: Session, presets: Presets | None) -> str:
     """Read the configuration anew, or keep the old one; what to say of it."""
-    if load_settings is None:
+    if presets is None:
         return "SIGHUP: there is no configuration to reload"
     try:
-        kept = session.reload(load_settings())
+        kept = session.reload(presets.load())
     except FullbandError as error:
         return f"the settings stay as they were: {error}"
     return "configuration reloaded" + (f"; until the next start stay as they were: {', '.join(kept)}" if kept else "")
@@ -110,7 +104,7 @@ def _watch(
     listener: _Listener,
     report: Report,
     telling: Telling,
-    load_settings: Callable[[], LiveSettings] | None,
+    presets: Presets | None,
     microphone: VirtualMicrophone | None = None,
 ) -> None:
     """Draw, record and obey until the time is up, the source has ended, or somebody ends it."""
@@ -118,7 +112,7 @@ def _watch(
         signals = stack.enter_context(Signals())
         console = None
         if telling.view:
-            console = LiveConsole(session, desk, report.console, report.say, telling.refresh_hz)
+            console = LiveConsole(session, desk, report.console, report.say, telling.refresh_hz, presets)
             stack.enter_context(console)
         say_lines = report.say if console is None and telling.json_lines != "-" else None
         log = stack.enter_context(LogLines(session, telling.json_lines, say_lines, telling.interval_s))
@@ -133,7 +127,7 @@ def _watch(
                 next_s = time.monotonic() + _LOOK_SECONDS
                 listener.poll()
                 if signals.take_reload():
-                    tell(_reloaded(session, load_settings))
+                    tell(_reloaded(session, presets))
                 if microphone is not None:
                     microphone.keep(session.lost)
                 for line in session.poll():
@@ -165,9 +159,9 @@ def run(
     report: Report,
     *,
     telling: Telling | None = None,
-    load_settings: Callable[[], LiveSettings] | None = None,
+    presets: Presets | None = None,
 ) -> dict[str, Any]:
-    """Run until the end and give the figures of the report. *load_settings* is how they can be had anew."""
+    """Run until the end and give the figures of the report. *presets* is how they can be had anew."""
     with ExitStack() as stack:
         microphone = None
         if settings.virtual_mic is not None:
@@ -175,7 +169,8 @@ def run(
             for line in microphone.notices:
                 report.say(line)
             settings = microphone.adopt(settings)
-            load_settings = _adopting(microphone, load_settings)
+            if presets is not None:
+                presets.adopt = microphone.adopt
         session = stack.enter_context(Session(settings))
         for line in session.poll():
             report.say(line)
@@ -193,7 +188,7 @@ def run(
                 open_writer(record, RATE_HZ, engine.settings.lanes, force=force, keep_on_error=True)
             )
             write = writer.write
-        desk = stack.enter_context(Desk(session, name=settings.name, load_settings=load_settings))
+        desk = stack.enter_context(Desk(session, name=settings.name, load_settings=presets.load if presets else None))
         if settings.metrics_port is not None:
             desk.serve_metrics(settings.metrics_port)
         for line in desk.notices:
@@ -204,9 +199,7 @@ def run(
         session.start()
         first_audio_ms = round(1000.0 * _process_age_s(), 1)
         with suppress(KeyboardInterrupt):
-            _watch(
-                session, desk, listener, report, telling or Telling(can_draw(report.console)), load_settings, microphone
-            )
+            _watch(session, desk, listener, report, telling or Telling(can_draw(report.console)), presets, microphone)
         desk.leave()
         session.stop()
         listener.poll()
@@ -306,9 +299,10 @@ def live(
         "metrics_port": metrics_port,
     }  # fmt: skip
     given = {key: value for key, value in given.items() if value is not None}
-    settings = load_live_settings(preset, given)
+    presets = Presets(preset, given)
+    settings = presets.load()
     signal.signal(signal.SIGTERM, _interrupt)
     view = not plain and not report.taken and can_draw(report.console)
     telling = Telling(view, refresh_hz, interval_s, json_lines)
-    result = run(settings, report, telling=telling, load_settings=lambda: load_live_settings(preset, given))
+    result = run(settings, report, telling=telling, presets=presets)
     report.finish(result)

@@ -16,6 +16,7 @@ from ..control.desk import Desk
 from ..control.keyboard import RESET
 from ..errors import FullbandError
 from ..keys import Keys
+from ..presets import Presets
 from ..recording import Take
 from ..session import Session
 from . import frame
@@ -34,8 +35,8 @@ _KEPT_NOTICES = 200
 class LiveConsole:
     """Draws *session* on the terminal of *console* while entered; keys go to *desk*.
 
-    *say* prints a line where nothing is drawn; lines told while the console is drawn are printed after it, too.
-    Recordings go to *folder*. Main thread only.
+    *presets* are what it may be turned to. *say* prints a line where nothing is drawn; lines told while the console is
+    drawn are printed after it, too. Recordings go to *folder*. Main thread only.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class LiveConsole:
         console: RichConsole,
         say: Callable[[str], None],
         refresh_hz: float = REFRESH_HZ,
+        presets: Presets | None = None,
         folder: Path | None = None,
     ) -> None:
         self._session = session
         self._desk = desk
+        self._presets = presets
         self._say = say
         self._look = look_of(console)
         self._screen = Screen(console.file, self._look)
@@ -107,6 +110,8 @@ class LiveConsole:
                 self._screen.forget()
             case "a":
                 self._compare()
+            case "p" if self._presets is not None:
+                self.tell(self._presets.turn(self._session))
             case "r":
                 self._toggle_take()
             case _:

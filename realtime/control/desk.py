@@ -68,7 +68,8 @@ class Desk:
                 if key == RESET:
                     self.since = self._session.statistics()
                 elif (request := request_for(key, self._session.settings)) is not None:
-                    self._commands.execute(request)
+                    done = self._commands.execute(request)
+                    lines += [f"saved to {done['path']}"] if "path" in done else []
             except FullbandError as error:
                 lines.append(str(error))
         return lines

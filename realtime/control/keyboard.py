@@ -30,6 +30,8 @@ def request_for(key: str, settings: LiveSettings) -> protocol.AnyRequest | None:
             return _stepped(settings.gain_db, -_STEP_DB)
         case "n":
             return protocol.Model(name=protocol.NEXT)
+        case "s":
+            return protocol.Save()
         case "q":
             return protocol.Stop()
     return None

@@ -127,7 +127,7 @@ class Save(Request):
     """Write the settings in effect as a preset of this user, or to a .toml file."""
 
     command: Literal["save"] = "save"
-    target: str = Field(DEFAULT_NAME, min_length=1, max_length=3000)
+    target: str = Field(default=DEFAULT_NAME, min_length=1, max_length=3000)
     force: bool = False
 
 

@@ -157,9 +157,9 @@ def test_nothing_is_read_where_there_is_no_terminal() -> None:
 
 def test_each_hinted_key_asks_for_something_and_others_for_nothing() -> None:
     settings = LiveSettings(gain_db=23.5)
-    told = {key: request_for(key, settings) for key in "bm+=-nq"}
+    told = {key: request_for(key, settings) for key in "bm+=-nsq"}
     assert {key: request.command for key, request in told.items() if request} == {
-        "b": "bypass", "m": "mute", "+": "gain", "=": "gain", "-": "gain", "n": "model", "q": "stop",
+        "b": "bypass", "m": "mute", "+": "gain", "=": "gain", "-": "gain", "n": "model", "s": "save", "q": "stop",
     }  # fmt: skip
     assert told["+"] is not None and told["+"].model_dump()["db"] == 24.0
     assert told["-"] is not None and told["-"].model_dump()["db"] == 22.5

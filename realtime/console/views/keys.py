@@ -28,6 +28,7 @@ KEYS = (
     Key("m", "mute", "silence, or the voice again"),
     Key("r", "record", "begin or end a recording of both, before and after, as WAV"),
     Key("s", "save", "keep the settings of now as the preset 'saved'"),
+    Key("p", "preset", "the next of your own and the shipped presets; what was typed at the start stays"),
     Key("Tab", "chain", "turn between the engine and the chain where not both fit"),
     Key("z", "", "count from now on"),
     Key("Ctrl-L", "", "draw everything anew"),
@@ -36,7 +37,7 @@ KEYS = (
 )
 
 #: Left out one after the other where the line is short; the page has them.
-_EXPENDABLE = ("s", "+ -", "n", "m", "Tab", "r", "a", "b")
+_EXPENDABLE = ("p", "s", "+ -", "n", "m", "Tab", "r", "a", "b")
 
 
 def _line(width: int, pages: bool) -> list[Key]:
