@@ -33,7 +33,7 @@ plugin = "limiter"
 
 #: What is there at any size that has pictures, whatever was measured.
 ALWAYS = (
-    " fullband ", "chain of 3", "simulated device, 16000 Hz in", "before ──", "band ends at", "after ──", "limiter",
+    " fullband ", "chain of 3", "simulated device, 16", "before ──", "band ends at", "after ──", "limiter",
     "in  ", "out ", " pk ", "kHz", " 24k", "▲", "latency ──", "in resampler     1.50", "chain step       4.00",
     "guard ", "hop done after ──", "deadline", "┃", "engine ──", "hop p50/99 ms", "load", "deadline misses", "dull",
     "xruns", "drift         one clock", "b bypass", "a A/B", "n model", "+ - gain", "m mute", "r record", "? help",
