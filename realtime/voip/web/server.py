@@ -26,7 +26,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from ... import __version__
-from .band import BANDS
+from .band import BANDS, Band
 from .card import measured
 from .guard import Guard, Refused
 from .offer import CODECS
@@ -46,8 +46,8 @@ _MOST_OFFER_BYTES = 65_536
 #: Spectra are sent every so often, and figures with every so many of them.
 _EVERY_S, _FIGURES_EVERY = 0.06, 8
 
-#: Wishes are words; more than so many a second are no person's.
-_MOST_WISH_BYTES = 512
+#: Wishes are short, and no person has more of them than one in so many seconds.
+_MOST_WISH_BYTES, _WISH_S = 512, 0.05
 
 
 class Server:
@@ -105,9 +105,10 @@ class Server:
     async def _open(self, request: web.Request) -> web.Response:
         self._guard.check_session(request)
         asked = await _object(request)
-        sdp, band, bypass = asked.get("sdp"), asked.get("band", "telephone"), asked.get("bypass", False)
-        if not isinstance(sdp, str) or not isinstance(band, str) or not isinstance(bypass, bool):
+        sdp, bypass = asked.get("sdp"), asked.get("bypass", False)
+        if not isinstance(sdp, str) or not isinstance(bypass, bool):
             raise Refused(400, 'wanted: {"sdp": text, "band": name, "bypass": true or false}')
+        band = _band(asked.get("band", "telephone"))
         session, answer = await self._sessions.open(request.remote or "", sdp, band, bypass)
         return web.json_response({"id": session.id, "sdp": answer})
 
@@ -134,6 +135,7 @@ class Server:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     await self._wish(session, socket, message.data)
+                    await asyncio.sleep(_WISH_S)
         finally:
             session.end("the page was closed", by="caller")
             telling.cancel()
@@ -156,7 +158,7 @@ class Server:
 
     async def _upload(self, request: web.Request) -> web.Response:
         self._guard.check_session(request)
-        band = request.query.get("band", "telephone")
+        band = _band(request.query.get("band", "telephone")).name
         body = request.content.iter_chunked(65_536)
         return web.json_response(await self._uploads.convert(body, request.content_length, band))
 
@@ -166,6 +168,13 @@ class Server:
         if file == "spectrum":
             return web.Response(body=content, content_type="application/octet-stream")
         return _wav(content, file.removesuffix(".wav"))
+
+
+def _band(name: object) -> Band:
+    band = BANDS.get(name) if isinstance(name, str) else None
+    if band is None:
+        raise Refused(400, f"no band named {str(name)[:40]!r}; there are: {', '.join(BANDS)}")
+    return band
 
 
 def _file(path: Path) -> Any:

@@ -18,7 +18,7 @@ from ..media import Media
 from ..sip.records import CallRecord
 from .band import BANDS, DELAY_SAMPLES, Band, BandLimiter
 from .guard import Refused
-from .offer import Offer, read_offer, write_answer
+from .offer import Offer, write_answer
 from .settings import WebSettings
 from .taps import SpectrumTap, Take
 from .transport import PEER, Transport
@@ -115,11 +115,8 @@ class Session:
         self._take: Take | None = None
         self._watched = False
 
-    async def answer(self, sdp: str, band: str, bypass: bool) -> str:
+    async def answer(self, offer: Offer, band: Band, bypass: bool) -> str:
         """Answer the page's offer; media moves as soon as it can. Raises :class:`Refused`."""
-        if band not in BANDS:
-            raise Refused(400, f"no band named {band[:40]!r}; there are: {', '.join(BANDS)}")
-        offer = read_offer(sdp)
         own = await self._transport.gather()
         if not own.candidates:
             raise Refused(503, "no address of this machine to receive media on; see --media-address")
@@ -140,12 +137,15 @@ class Session:
             )
         )
         self._ear = _Ear(leg)
-        self._voice = _Voice(leg, self._ear, BANDS[band])
+        self._voice = _Voice(leg, self._ear, band)
         try:
             # Another batch may have to be made, which takes tenths of a second.
             stream = await asyncio.to_thread(self._exchange.connect, self._voice, self._ear, bypass=bypass)
         except FullbandError as error:
             raise Refused(503, str(error), Retry_After="10") from None
+        if self.ended.done():
+            stream.close()
+            raise Refused(503, self.ended.result())
         self._voice.stream = self._stream = stream
         self.record.enhanced = [stream.batch is not None]
         self._connecting = asyncio.ensure_future(self._connect(offer))

@@ -8,7 +8,9 @@ from typing import Any
 
 from ..exchange import Exchange
 from ..sip.records import Records
+from .band import Band
 from .guard import Refused
+from .offer import read_offer
 from .session import Session
 from .settings import WebSettings
 
@@ -37,16 +39,17 @@ class Sessions:
         """Records that could not be written."""
         return self._records.lost
 
-    async def open(self, source: str, sdp: str, band: str, bypass: bool) -> tuple[Session, str]:
+    async def open(self, source: str, sdp: str, band: Band, bypass: bool) -> tuple[Session, str]:
         """A session and the answer to *sdp*. Raises :class:`Refused`."""
         if self.draining:
             raise Refused(503, "this host is shutting down")
         if len(self._open) >= self._settings.max_sessions:
             raise Refused(503, f"all {self._settings.max_sessions} places are taken; try again later", Retry_After="10")
+        offer = read_offer(sdp)
         session = Session(self._exchange, self._settings, source, self._over)
         self._open[session.id] = session
         try:
-            return session, await session.answer(sdp, band, bypass)
+            return session, await session.answer(offer, band, bypass)
         except BaseException as error:
             session.record.answered_s = None
             session.end(str(error) or "the page went away")

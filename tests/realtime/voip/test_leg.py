@@ -11,7 +11,7 @@ import pytest
 
 from realtime.errors import FullbandError
 from realtime.voip import rtcp
-from realtime.voip.codecs import PCMU
+from realtime.voip.codecs import OPUS, PCMU
 from realtime.voip.frames import Frame
 from realtime.voip.leg import Leg
 from realtime.voip.media import Direction, Media
@@ -199,3 +199,44 @@ def test_reports_of_strangers_change_nothing(pair: tuple[Leg, Leg]) -> None:
         _run(one, other, 4)
     assert other.statistics().remote_lost_share is None
     assert other.statistics().refused == 1
+
+
+class _Wire:
+    """Sockets in memory, each the other's end."""
+
+    def __init__(self) -> None:
+        self.local = ("wire", 9)
+        self.other: _Wire = self
+        self._arrived: list[bytes] = []
+
+    def receive(self, now_ns: int) -> Iterator[tuple[bytes, tuple[str, int], int]]:
+        arrived, self._arrived = self._arrived, []
+        return iter([(datagram, ("wire", 9), now_ns) for datagram in arrived])
+
+    def send(self, datagram: bytes, to: tuple[str, int], *, report: bool = False) -> None:
+        self.other._arrived.append(datagram)
+
+    def close(self) -> None: ...
+
+
+def test_each_side_may_send_another_codec_over_whatever_carries_datagrams() -> None:
+    here, there = _Wire(), _Wire()
+    here.other, there.other = there, here
+    page, host = Leg(sockets=here), Leg(sockets=there)
+    page.negotiate(Media(OPUS, send_codec=PCMU, remote=("wire", 9), rtcp_mux=True))
+    host.negotiate(Media(PCMU, send_codec=OPUS, remote=("wire", 9), rtcp_mux=True))
+    assert (page.bandwidth_hz, host.bandwidth_hz) == (24_000.0, 4_000.0)
+    tone = (0.3 * np.sin(2 * np.pi * 1_000 * np.arange(480) / 48_000)).astype(np.float32)
+    heard: dict[str, list[float]] = {"page": [], "host": []}
+    now_ns = time.monotonic_ns()
+    for _ in range(100):
+        now_ns += 10_000_000
+        for name, leg in (("page", page), ("host", host)):
+            leg.push(tone)
+            heard[name].append(float(np.sqrt(2 * np.mean(leg.pull(now_ns) ** 2))))
+    for levels in heard.values():
+        assert np.median(levels[50:]) == pytest.approx(0.3, rel=0.1)
+    assert (page.statistics().codec, host.statistics().codec) == ("opus/48000/2", "PCMU/8000")
+    assert page.statistics().malformed == host.statistics().malformed == 0
+    page.close()
+    host.close()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from realtime.errors import FullbandError
 from realtime.paths import CONFIGS
@@ -80,3 +85,33 @@ def test_the_shipped_configuration_is_what_it_says_it_is() -> None:
 )
 def test_addresses_are_read_as_people_write_them(text: str, place: tuple[str, int]) -> None:
     assert WebSettings(listen=text).place() == place
+
+
+def test_a_certificate_serves_with_its_own_key_and_with_no_other(tmp_path: Path) -> None:
+    files = {}
+    for name in ("one", "other"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .sign(key, hashes.SHA256())
+        )
+        for kind, content in (
+            ("cert", certificate.public_bytes(Encoding.PEM)),
+            ("key", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())),
+            ("locked", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))),
+        ):
+            files[name, kind] = tmp_path / f"{name}.{kind}"
+            files[name, kind].write_bytes(content)
+    assert WebSettings(cert=files["one", "cert"], key=files["one", "key"]).tls() is not None
+    for wrong in (files["other", "key"], files["one", "locked"], tmp_path / "none"):
+        with pytest.raises(FullbandError, match="cannot use the certificate") as error:
+            WebSettings(cert=files["one", "cert"], key=wrong).tls()
+        assert "\n" not in str(error.value)

@@ -15,7 +15,8 @@ let heard = null; // the Call or the Recording
 let held = null; // what the browser's own buffer holds, in ms
 
 const source = () => document.querySelector("input[name=source]:checked").value;
-const bypassed = () => $("bypass").getAttribute("aria-pressed") === "true";
+const bypassed = () => "on" in $("bypass").dataset;
+const recordingOn = () => "on" in $("record").dataset;
 
 function say(text) {
   $("status").textContent = text;
@@ -27,8 +28,9 @@ function complain(error) {
   if (error instanceof Refused && error.status === 401) askForToken();
 }
 
+// What a button does, or how it stands, is in its text.
 function press(button, on, label) {
-  button.setAttribute("aria-pressed", String(on));
+  button.toggleAttribute("data-on", on);
   button.textContent = label;
 }
 
@@ -67,9 +69,10 @@ function over(reason) {
   heard = null;
   held = null;
   $("heard").srcObject = null;
+  // A button that is disabled would lose the focus to nowhere.
+  if ([$("bypass"), $("record")].includes(document.activeElement)) $("start").focus();
   running(false);
   say(reason ? `Stopped: ${reason}.` : "Stopped.");
-  $("start").focus();
 }
 
 async function start() {
@@ -141,8 +144,6 @@ async function stop() {
 }
 
 // -- buttons ------------------------------------------------------------------------------------------------------
-
-const recordingOn = () => $("record").getAttribute("aria-pressed") === "true";
 
 function toggleBypass() {
   const on = !bypassed();
