@@ -51,7 +51,7 @@ def _models(part: dict[str, Any]) -> list[str]:
     rows = [
         (
             row["name"],
-            f"{row['hop_ms']:g} ms",
+            f"{row['hop_ms']:.3g} ms",
             f"{row['latency_ms']:g} ms",
             f"{row['p50_ms']:.2f} / {row['p99_ms']:.2f} / {row['p999_ms']:.2f} ms",
             f"{row['burst_p50_ms']:.2f} ms",
