@@ -55,8 +55,9 @@ def fault_table(
     path = model_with_hops(model)
     document = Document("faults", {"model": model, "block_frames": block_frames, "guard_ms": guard_ms, "quick": quick})
     rows = trial.run(path, guard_ms, block_frames, quick=quick, progress=progress)
-    document.tables.append(Table("What is heard of faults", _COLUMNS, [_row(row) for row in rows], _NOTE))
-    document.figures = {"rows": [_row(row) for row in rows]}
+    listed = [_row(row) for row in rows]
+    document.tables.append(Table("What is heard of faults", _COLUMNS, listed, _NOTE))
+    document.figures = {"rows": listed}
     heard = [row.fault for row in rows if not row.holds]
     clicks = sum(row.clicks for row in rows)
     document.verdicts.append(f"{len(rows) - len(heard)} of {len(rows)} faults hold; {clicks} clicks.")
