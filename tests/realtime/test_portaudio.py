@@ -38,8 +38,20 @@ def _through_host(
     server: Server, route: Route, sent: NDArray[np.float32], model: str, *options: str
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """What is heard through ``fullband live``, and its report."""
+    # A guard that grows with a stalled machine moves the delay that is to be measured.
+    config = server.folder / "live.toml"
+    config.write_text("guard_ms = 10.0\nadaptive_guard = false\n")
     command = ["-c", "from realtime.cli import main; main()", "live", "--backend", "portaudio"]
-    command += ["--input", route.host_input, "--output", route.host_output, "--block", str(server.quantum)]
+    command += [
+        "--config",
+        str(config),
+        "--input",
+        route.host_input,
+        "--output",
+        route.host_output,
+        "--block",
+        str(server.quantum),
+    ]
     command += ["--model", model, *options, "--plain", "--json", "-"]
     with client(server, command) as process:
         heard = exchange(server, route, sent)
