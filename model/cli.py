@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from realtime.errors import FullbandError
+from realtime.paths import find_model
 
 from .evaluate import evaluate
 from .study.commands import study
@@ -38,7 +39,12 @@ def train(
     config: Annotated[Path | None, typer.Option(help="TOML; without it the shipped recipe")] = None,
     minutes: Annotated[float | None, typer.Option(help="budget in minutes, overrides the file's")] = None,
     steps: Annotated[int | None, typer.Option(help="budget in steps, overrides the file's")] = None,
-    start: Annotated[Path | None, typer.Option("--from", help="checkpoint whose weights a new run begins with")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="begin a new run with these weights: checkpoint.pt, or a model as it ships, as default"
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one")] = "auto",
     threads: Annotated[int, typer.Option(help="threads of torch")] = 1,
     workers: Annotated[
@@ -70,7 +76,7 @@ def train(
     )
     if workers is None:
         workers = min(max((os.cpu_count() or 1) - threads, 0), 8)
-    trainer = Trainer(settings, run, device=choose_device(device), workers=workers, start=start)
+    trainer = Trainer(settings, run, device=choose_device(device), workers=workers, start=_weights(start))
     console = Console(stderr=True)
     console.print(f"{mixture.seconds / 60.0:.1f} minutes of {mixture.speakers} speakers, from step {trainer.step}")
     columns = (
@@ -97,6 +103,13 @@ def train(
         finally:
             leave()
     console.print(f"{trainer.checkpoint_path}: {trainer.step} steps in {trainer.elapsed_s / 60.0:.1f} minutes")
+
+
+def _weights(start: str | None) -> Path | None:
+    """Where the weights lie that *start* names."""
+    if start is None or Path(start).suffix == ".pt":
+        return None if start is None else Path(start)
+    return find_model(start)
 
 
 def _shares(checkpoint: Path, mixed: list[str]) -> dict[Path, float]:

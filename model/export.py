@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -102,6 +103,19 @@ def write_onnx(network: Core, path: Path, properties: Mapping[str, str]) -> None
     inputs = {"chunk": chunk, "cutoff_hz": torch.full((batch, 1), 8_000.0), **wishes}
     state = network.initial_state(batch)
     write_graph(_Step(network).eval(), inputs, state, network.framing.window_samples, path, properties)
+
+
+def exported_weights(path: Path) -> dict[str, Tensor]:
+    """The parameters of a network that :func:`write_onnx` wrote, by their names. Raises :class:`FullbandError`."""
+    try:
+        constants = onnx.load(path).graph.initializer
+    except (OSError, DecodeError) as error:
+        raise FullbandError(f"{path}: not an ONNX file ({type(error).__name__})") from None
+    prefix = "network."
+    found = {c.name.removeprefix(prefix): c for c in constants if c.name.startswith(prefix)}
+    if not found:
+        raise FullbandError(f"{path}: not written by `fullband export`: it names no weights of ours")
+    return {name: torch.from_numpy(onnx.numpy_helper.to_array(c).copy()) for name, c in found.items()}
 
 
 def write_graph(

@@ -13,6 +13,7 @@ from torch import Tensor
 from realtime.errors import FullbandError
 
 from ..data.mixture import Mixture
+from ..export import exported_weights
 from ..losses.modulation import ModulationLoss
 from ..losses.spectral import SpectralLoss, Truth
 from ..networks.core import Core
@@ -35,7 +36,8 @@ class Trainer(Loop[Batch]):
 
     A checkpoint found there is resumed with the budget of *config*, so a longer budget prolongs a run.
     With a budget of steps the resumed curve is the same as an uninterrupted one, with minutes it depends
-    on the speed of the machine. A new run begins with the averaged weights of the checkpoint *start*, if one is given.
+    on the speed of the machine. A new run begins with the averaged weights of the checkpoint *start*, or with those of
+    an exported ONNX file, if one is given.
     Under ``torchrun`` each process makes batches of its own, and the first one writes.
     """
 
@@ -129,7 +131,8 @@ class Trainer(Loop[Batch]):
 
 def _adopt(network: Core, path: Path) -> None:
     try:
-        network.load_state_dict(load_checkpoint(path)["average"])
+        weights = exported_weights(path) if path.suffix == ".onnx" else load_checkpoint(path)["average"]
+        network.load_state_dict(weights)
     except (RuntimeError, KeyError) as error:
         first = str(error).splitlines()[-1].strip()
         raise FullbandError(f"{path}: its network has another size ({first}); start from one of the same") from None

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from model.data.corpus import find_clips
 from model.data.mixture import Mixture
+from model.export import metadata, write_onnx
 from model.losses.modulation import ModulationLoss
 from model.losses.spectral import SpectralLoss, Truth
 from model.metrics.voice import FRAME_SAMPLES, STEP_SAMPLES, find_voiced, pitch_track_hz
@@ -22,6 +24,7 @@ from model.training.batches import Batch, Recipe, batches, make_batch
 from model.training.config import TrainConfig
 from model.training.trainer import LOG_STEPS, Trainer, blend, load_average
 from realtime.errors import FullbandError
+from realtime.paths import shipped_models
 
 from .speech import RATE_HZ, speech_like, write_corpus
 
@@ -109,6 +112,24 @@ def test_a_run_begins_with_the_weights_of_another(mixture: Mixture, tmp_path: Pa
     (tmp_path / "text.pt").write_text("no checkpoint")
     with pytest.raises(FullbandError, match="not a checkpoint"):
         load_average(tmp_path / "text.pt")
+
+
+def test_a_run_begins_with_the_weights_of_an_exported_file(mixture: Mixture, tmp_path: Path) -> None:
+    first = Trainer(tiny(2), tmp_path / "first")
+    first.train(mixture)
+    network, file = load_average(first.checkpoint_path), tmp_path / "first.onnx"
+    write_onnx(network, file, metadata(network.framing, "first", "MIT", "a test"))
+    second = Trainer(tiny(2), tmp_path / "second", start=file)
+    for begun, learnt in zip(second.network.parameters(), network.parameters(), strict=True):
+        assert torch.equal(begun, learnt)
+    with pytest.raises(FullbandError, match="another size"):
+        Trainer(tiny(2), tmp_path / "third", start=shipped_models()["default"])
+    file.write_text("no model")
+    with pytest.raises(FullbandError, match="not an ONNX file"):
+        Trainer(tiny(2), tmp_path / "fourth", start=file)
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], [])), file)
+    with pytest.raises(FullbandError, match="names no weights of ours"):
+        Trainer(tiny(2), tmp_path / "fifth", start=file)
 
 
 def test_a_blend_is_the_mean_of_weights_by_their_shares(mixture: Mixture, tmp_path: Path) -> None:
