@@ -22,7 +22,7 @@ from tests.loopback import delays_samples
 from tests.realtime.hosts import ROUTES, Route, client, exchange, follow, started, told
 from tests.servers import Server
 
-_LIVE = ["-c", "from realtime.cli import main; main()", "live", "--backend", "portaudio", "--plain"]
+_LIVE = ["-c", "from realtime.cli import main; main()", "live", "--backend", "portaudio", "--plain", "--interval", "0"]
 
 _SINK = (
     "create-node adapter {{ factory.name=support.null-audio-sink node.name={name} node.description={label} "

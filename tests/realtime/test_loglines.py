@@ -58,7 +58,7 @@ def test_plain_lines_come_at_the_interval_and_a_file_of_json_is_appended_to(tmp_
     done = _run(tmp_path, "--seconds", "2", "--interval", "0.5", "--plain", "--json-lines", str(log))
     assert done.returncode == 0, done.stderr
     lines = [text for text in done.stdout.splitlines() if "dBFS  hop " in text]
-    assert 2 <= len(lines) <= 4
+    assert 1 <= len(lines) <= 4
     assert "\x1b" not in done.stdout
     told = [json.loads(text) for text in log.read_text().splitlines()]
     assert told[0] == {"type": "before"}
