@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from realtime.errors import FullbandError, nearest
+from realtime.errors import FullbandError
 from realtime.report import Report
 
 from .loads import LOADS
@@ -246,12 +246,10 @@ def voip(
 ) -> None:
     """Mouth to ear over RTP when the network is bad, beside a fixed buffer; and how many calls are held at once."""
     from . import voip_commands
+    from .engine_commands import check_names
     from .voip import CONDITIONS
 
-    for name in only or []:
-        if name not in CONDITIONS:
-            near = ", ".join(nearest(name, list(CONDITIONS)) or CONDITIONS)
-            raise FullbandError(f"no condition named '{name}'; there are: {near}", exit_status=2)
+    check_names("condition", only or [], CONDITIONS)
     if quick:
         seconds, call_seconds = max(seconds / 3.0, 8.0), max(call_seconds / 5.0, 1.0)
     request = voip_commands.Request(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
-from realtime.errors import FullbandError, nearest
+from realtime.errors import FullbandError, suggest
 from realtime.paths import find_model
 
 from .engine import Cell, Plan, Setting, measure
@@ -40,8 +40,7 @@ def check_names(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
     for name in given:
         if name not in known:
-            near = ", ".join(nearest(name, known) or known)
-            raise FullbandError(f"no {kind} named '{name}'; there are: {near}", exit_status=2)
+            raise FullbandError(f"no {kind} named '{name}'; {suggest(name, known)}", exit_status=2)
 
 
 def make_plan(

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from . import __version__
-from .errors import FullbandError, nearest
+from .errors import FullbandError, suggest
 from .signals import hold_reloads
 
 #: Command, module and the line for --help; a module is imported when its command is used, so that help
@@ -71,8 +71,7 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in self.table:
-            near = nearest(args[0], list(self.table))
-            hint = f"did you mean '{near[0]}'?" if near else f"commands are: {', '.join(self.table)}"
+            hint = suggest(args[0], self.table, "commands are")
             raise FullbandError(f"no command '{args[0]}'; {hint}", exit_status=2)
         return super().resolve_command(ctx, args)
 

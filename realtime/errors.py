@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class FullbandError(Exception):
@@ -18,6 +18,13 @@ def nearest(name: str, choices: Sequence[str], count: int = 3) -> list[str]:
     """The *choices* most like *name*, best first, ignoring case; empty when none is similar."""
     by_lower = {choice.lower(): choice for choice in choices}
     return [by_lower[match] for match in difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.4)]
+
+
+def suggest(name: str, choices: Iterable[str], what: str = "there are") -> str:
+    """What to write instead of an unknown *name*: the nearest of *choices*, or *what* there is."""
+    choices = list(choices)
+    near = nearest(name, choices, 1)
+    return f"did you mean '{near[0]}'?" if near else f"{what}: {', '.join(choices) or 'none'}"
 
 
 def in_range(name: str, value: float, limits: tuple[float, float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .errors import FullbandError, nearest
+from .errors import FullbandError, suggest
 
 _ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = _ROOT / "model" / "weights"
@@ -48,5 +48,5 @@ def find_model(name: str) -> Path | None:
     shipped = shipped_models()
     if name in shipped:
         return shipped[name]
-    near = ", ".join(nearest(name, list(shipped)) or shipped) or "none"
-    raise FullbandError(f"no model named '{name}'; shipped with fullband: {near}, or give the path of an .onnx file")
+    hint = suggest(name, shipped, "shipped with fullband")
+    raise FullbandError(f"no model named '{name}'; {hint} (any other: the path of its .onnx file)")

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from .config import LiveFile, LiveSettings, StageSettings, contradictions, stage_at
-from .errors import FullbandError, nearest
+from .errors import FullbandError, nearest, suggest
 from .paths import CONFIGS, WEIGHTS, find_model
 from .settings_file import Problem, SettingsError, SettingsFile, problems_of
 
@@ -58,9 +58,7 @@ KINDS = {
 def kind_named(name: str) -> Kind:
     """By its name. Raises :class:`FullbandError` that knows the nearest."""
     if name not in KINDS:
-        near = nearest(name, list(KINDS), 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"kinds are: {', '.join(KINDS)}"
-        raise FullbandError(f"no kind of settings '{name}'; {hint}", exit_status=2)
+        raise FullbandError(f"no kind of settings '{name}'; {suggest(name, KINDS, 'kinds are')}", exit_status=2)
     return KINDS[name]
 
 

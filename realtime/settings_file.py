@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from .errors import FullbandError, nearest
+from .errors import FullbandError, nearest, suggest
 from .toml_lines import Loc, key_lines
 
 _LONGEST_VALUE = 60
@@ -147,16 +147,13 @@ def find_preset(name: str, *folders: Path, exit_status: int = 1) -> Path:
     names = preset_names(*folders)
     if name in names:
         return next(folder / f"{name}.toml" for folder in folders if (folder / f"{name}.toml").is_file())
-    known = ", ".join(nearest(name, names) or names)
-    raise FullbandError(f"no preset named '{name}'; there are: {known}, or give the path of a .toml file", exit_status)
+    hint = suggest(name, names)
+    raise FullbandError(f"no preset named '{name}'; {hint} (any other file has to end in .toml)", exit_status)
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """That a *key* (its tables before it, with dots) is none of *known*."""
-    known = list(known)
-    near = nearest(key.rpartition(".")[2], known)
-    hint = f"did you mean '{near[0]}'?" if near else f"keys are: {', '.join(known)}"
-    return f"unknown key '{key}'; {hint}"
+    return f"unknown key '{key}'; {suggest(key.rpartition('.')[2], known, 'keys are')}"
 
 
 def _within(annotation: Any) -> type[BaseModel] | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .config import LiveSettings, StageSettings
-from .errors import FullbandError, nearest
+from .errors import FullbandError, suggest
 
 if TYPE_CHECKING:
     from .plugins.spec import StageSpec
@@ -55,9 +55,8 @@ def amended(settings: LiveSettings, stage: str, values: dict[str, Any]) -> tuple
     """*settings* with other *values* (parameters, ``bypass``) of a stage, and what that stage then is."""
     names = [spec.name for spec in specs_of(settings)]
     if stage not in names:
-        near = nearest(stage, names, 1)
-        known = f"stages are: {', '.join(names)}" if names else "there is no chain"
-        raise FullbandError(f"no stage '{stage}'; " + (f"did you mean '{near[0]}'?" if near else known))
+        hint = suggest(stage, names, "stages are") if names else "there is no chain"
+        raise FullbandError(f"no stage '{stage}'; {hint}")
     place = names.index(stage)
     stage_settings = StageSettings.model_validate(settings.stages[place] | values)
     chain = (*settings.chain[:place], stage_settings, *settings.chain[place + 1 :])

@@ -17,7 +17,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from realtime.errors import FullbandError, nearest
+from realtime.errors import FullbandError, suggest
 
 from .filters import SAMPLE_RATE_HZ, Samples
 
@@ -85,9 +85,7 @@ def through(codec: str, samples: Samples) -> Samples:
 
 def _find(name: str) -> Codec:
     if name not in CODECS:
-        near = nearest(name, list(CODECS))
-        hint = f"did you mean '{near[0]}'?" if near else f"codecs are: {', '.join(CODECS)}"
-        raise FullbandError(f"no codec '{name}'; {hint}", exit_status=2)
+        raise FullbandError(f"no codec '{name}'; {suggest(name, CODECS, 'codecs are')}", exit_status=2)
     return CODECS[name]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from realtime.errors import FullbandError, nearest
+from realtime.errors import FullbandError, suggest
 from realtime.paths import CONFIGS
 from realtime.report import Report
 
@@ -46,8 +46,7 @@ def _preset(name: str) -> Preset:
 
     shipped = [path.stem for path in (CONFIGS / "study").glob("*.toml")]
     if name not in shipped and not Path(name).is_file():
-        near = ", ".join(nearest(name, shipped) or shipped)
-        raise FullbandError(f"no preset '{name}'; there are: {near}, or give a TOML file", exit_status=2)
+        raise FullbandError(f"no preset '{name}'; {suggest(name, shipped)} (or give a TOML file)", exit_status=2)
     return Preset.read(name)
 
 
@@ -120,8 +119,7 @@ def _chosen(names: list[str] | None, preset: str, config: str | None) -> dict[st
     known = twelve(_preset(preset))
     for name in names or []:
         if name not in known:
-            near = ", ".join(nearest(name, list(known)) or known)
-            raise FullbandError(f"the study has no network '{name}'; nearest are: {near}", exit_status=2)
+            raise FullbandError(f"the study has no network '{name}'; {suggest(name, known)}", exit_status=2)
     return {name: known[name] for name in names or known}
 
 

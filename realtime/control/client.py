@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import FullbandError, nearest
+from ..errors import FullbandError, suggest
 from .places import peer, sockets
 
 #: Commands wait for their turn in the host's loop; loading a model is the longest of them.
@@ -145,9 +145,7 @@ def find(to: str | None = None) -> Host:
     for host in hosts:
         if to in (host.name, str(host.pid)):
             return host
-    near = nearest(to, [host.name for host in hosts], 1)
-    hint = f"did you mean '{near[0]}'?" if near else f"running: {_listed(hosts)}"
-    raise FullbandError(f"no host '{to}' is running; {hint}")
+    raise FullbandError(f"no host '{to}' is running; {suggest(to, [host.name for host in hosts], 'running')}")
 
 
 def _listed(hosts: list[Host]) -> str:

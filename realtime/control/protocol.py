@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from ..errors import FullbandError, nearest
+from ..errors import FullbandError, nearest, suggest
 from ..guard import GUARD_RANGE_MS
 from ..saving import DEFAULT_NAME
 from ..wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
@@ -157,11 +157,7 @@ def _explain(command: str, kind: type[AnyRequest], error: ValidationError) -> Fu
     key = str(first["loc"][0]) if first["loc"] else ""
     keys = [name for name in kind.model_fields if name not in Request.model_fields and name != "command"]
     if first["type"] == "extra_forbidden":
-        near = nearest(key, keys, 1)
-        return FullbandError(
-            f"{command}: unknown key '{key}'; "
-            + (f"did you mean '{near[0]}'?" if near else f"keys are: {_list(keys) or 'none'}")
-        )
+        return FullbandError(f"{command}: unknown key '{key}'; {suggest(key, keys, 'keys are')}")
     if first["type"] == "missing":
         return FullbandError(f"{command}: '{key}' is missing")
     near = nearest(first["input"], ["on", "off", "toggle"], 1) if _is_switch(first) else []
@@ -195,8 +191,7 @@ def parse(line: bytes) -> AnyRequest:
     command = values["command"]
     kind = REQUESTS.get(command) if isinstance(command, str) else None
     if kind is None:
-        near = nearest(command, list(REQUESTS), 1) if isinstance(command, str) else []
-        hint = f"did you mean '{near[0]}'?" if near else f"commands are: {_list(REQUESTS)}"
+        hint = suggest(command if isinstance(command, str) else "", REQUESTS, "commands are")
         raise FullbandError(f"no command {_short(command)}; {hint}")
     try:
         return kind.model_validate(values)

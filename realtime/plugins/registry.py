@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FullbandError, nearest
+from ..errors import FullbandError, suggest
 
 if TYPE_CHECKING:
     from ..onnx.session import SessionOptions
@@ -38,8 +38,7 @@ def built_in(plugin: str) -> type[Stage]:
     if plugin.endswith(".onnx"):
         plugin = NETWORK
     if plugin not in BUILT_IN:
-        near = nearest(plugin, list(BUILT_IN), 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(BUILT_IN)}"
+        hint = suggest(plugin, BUILT_IN)
         raise FullbandError(f"no plugin '{plugin}'; {hint} (LADSPA plugins are file.so:label, models *.onnx)")
     module, name = BUILT_IN[plugin]
     found: Any = getattr(importlib.import_module(f"{__package__}.{module}"), name)

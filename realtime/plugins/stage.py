@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FullbandError, nearest
+from ..errors import FullbandError, suggest
 from ..latency import StageTiming
 from ..native.memory import aligned_zeros
 from ..native.ramp import RAMP
@@ -109,9 +109,8 @@ def find_parameter(parameters: tuple[Parameter, ...], name: str, where: str) -> 
         if parameter.name == name:
             return parameter
     names = [parameter.name for parameter in parameters]
-    near = nearest(name, names, 1)
-    known = f"its parameters are: {', '.join(names)}" if names else "it has no parameters"
-    raise FullbandError(f"{where}: unknown parameter '{name}'; " + (f"did you mean '{near[0]}'?" if near else known))
+    hint = suggest(name, names, "its parameters are") if names else "it has no parameters"
+    raise FullbandError(f"{where}: unknown parameter '{name}'; {hint}")
 
 
 def decibels(db: float) -> float:

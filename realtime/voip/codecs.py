@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FullbandError, nearest
+from ..errors import FullbandError, suggest
 from . import g711
 
 Samples = NDArray[np.float32]
@@ -160,8 +160,7 @@ def find_codec(name: str) -> Codec:
         if wanted in (codec.name.lower(), codec.rtpmap.lower(), f"{codec.name}/{codec.clock_hz}".lower()):
             return codec
     known = [codec.name for codec in (PCMU, PCMA, G722, OPUS)] + ["L16/8000", "L16/16000", "L16/48000"]
-    near = ", ".join(nearest(name, known) or known)
-    raise FullbandError(f"no codec named '{name}'; there are: {near}", exit_status=2)
+    raise FullbandError(f"no codec named '{name}'; {suggest(name, known)}", exit_status=2)
 
 
 def check_codec(name: str) -> None:

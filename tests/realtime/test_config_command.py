@@ -103,7 +103,7 @@ plugin = "gain"
         ("sip", '[account]\naddress = "sip:a@b"\nusernme = "x"', ["wrong.toml:3:", "'account.usernme'", "'username'"]),
         ("sip", '[account]\naddress = "sip:a@b"\npassword = "secret"', ["wrong.toml:3:", "password_env"]),
         ("sip", 'max_calls = 0\ncodec_in = ["PCMX"]', ["wrong.toml:1: 'max_calls' is 0: it can be 1 or more"]),
-        ("sip", 'answer = "echo"\ncodec_in = ["PCMX"]', ["wrong.toml:2:", "no codec named 'PCMX'; there are: PCM"]),
+        ("sip", 'answer = "echo"\ncodec_in = ["PCMX"]', ["wrong.toml:2:", "no codec named 'PCMX'; did you mean 'PCM"]),
         ("web", 'max_sessions = 0\ntoken = "secret"', ["wrong.toml:1: 'max_sessions' is 0: it can be 1 or more"]),
         ("rtp", 'listen = ":5004"\nto_ptime_ms = 15', ["wrong.toml:2: 'to_ptime_ms' is 15", "multiple of 10"]),
     ],

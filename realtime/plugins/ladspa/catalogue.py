@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...errors import FullbandError, nearest
+from ...errors import FullbandError, nearest, suggest
 from ...onnx.contract import RATE_HZ
 from .descriptor import Facts
 
@@ -131,10 +131,8 @@ def find_plugin(name: str) -> Facts:
     if not label and len(facts) == 1:
         return next(iter(facts.values()))
     if label not in facts:
-        near = nearest(label, list(facts), 1) if label else []
-        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(list(facts)[:12])}"
         problem = f"no plugin '{label}'" if label else "more than one plugin: name one as in file.so:label"
-        raise FullbandError(f"{path.name} has {problem}; {hint}")
+        raise FullbandError(f"{path.name} has {problem}; {suggest(label, list(facts)[:40])}")
     if not outcome["sound"]:
         raise FullbandError(f"the LADSPA plugin {path.name}:{label} is refused: it makes NaN or infinity of noise")
     return facts[label]

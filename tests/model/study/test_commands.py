@@ -77,11 +77,11 @@ def test_one_command_does_all_of_the_study(tmp_path: Path) -> None:
 def test_wrong_names_are_answered_in_one_line(tmp_path: Path) -> None:
     voices = write_corpus(tmp_path / "voices", speakers=1, clips=1)
     for arguments, words in (
-        (("train", "plane-5", "--study", tmp_path), "no network 'plane-5'; nearest are: plain-5"),
+        (("train", "plane-5", "--study", tmp_path), "no network 'plane-5'; did you mean 'plain-5'"),
         (("train", "plain-5", "--study", tmp_path), "study data"),
         (("evaluate", "--data", voices, "--study", tmp_path), "no trained network"),
         (("report", "--study", tmp_path), "no results"),
-        (("all", "--preset", "quik", "--data", voices, "--study", tmp_path), "no preset 'quik'; there are: quick"),
+        (("all", "--preset", "quik", "--data", voices, "--study", tmp_path), "no preset 'quik'; did you mean 'quick'"),
         (("data", "--data", voices, "--study", tmp_path, "--factor", "6"), "no multiple of the factor 6"),
     ):
         with pytest.raises(FullbandError, match=re.escape(words)) as refusal:
