@@ -236,7 +236,7 @@ def voip(
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws what is lost and late.")] = 1,
     calls: Annotated[bool, typer.Option(help="Also find how many calls are held at once.")] = True,
-    call_seconds: Annotated[float, typer.Option(min=1.0, help="For each number of calls.")] = 10.0,
+    call_seconds: Annotated[float, typer.Option(min=1.0, help="For each number of calls that may be held.")] = 20.0,
     model: Annotated[str, typer.Option(help="The network for those.")] = "default",
     codec_out: Annotated[str, typer.Option("--to-codec", help="What those go out as.")] = "opus",
     visqol: Annotated[bool, typer.Option(help="Score what is heard with ViSQOL, against the clean call.")] = True,
@@ -251,7 +251,7 @@ def voip(
 
     check_names("condition", only or [], CONDITIONS)
     if quick:
-        seconds, call_seconds = max(seconds / 3.0, 8.0), max(call_seconds / 5.0, 1.0)
+        seconds, call_seconds = max(seconds / 3.0, 8.0), max(call_seconds / 6.0, 1.0)
     request = voip_commands.Request(
         codec, seconds, tuple(only or CONDITIONS), seed, calls, call_seconds, model, codec_out, visqol and not quick
     )

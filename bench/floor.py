@@ -6,6 +6,7 @@ beside every figure of a run.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,9 +81,14 @@ class FloorResult:
 
 
 class Floor:
-    """Sleeps *every_ms*, and calls it a stall when it is woken later than *slack_ms*."""
+    """Sleeps *every_ms*, and calls it a stall when it is woken later than *slack_ms*.
 
-    def __init__(self, every_ms: float, slack_ms: float) -> None:
+    With *cpu* it stays on that one, and *above* so many priorities higher than the engine: what it then finds is the
+    machine's doing alone, and not that of the work beside it.
+    """
+
+    def __init__(self, every_ms: float, slack_ms: float, cpu: int | None = None, above: int = 0) -> None:
+        self._cpu, self._priority = cpu, ENGINE_PRIORITY + above
         self._histogram = new_cells()
         self._kept = aligned_zeros((_KEPT, 2), np.int64)
         self._record = aligned_zeros(1, FLOOR)
@@ -99,7 +105,13 @@ class Floor:
         self.record["plant_ns"] = int(1e9 * seconds)
 
     def __enter__(self) -> Floor:
-        self._thread = NativeThread(floor_thread.address, int(self._record.ctypes.data), ENGINE_PRIORITY)
+        allowed = os.sched_getaffinity(0)
+        if self._cpu is not None:
+            os.sched_setaffinity(0, {self._cpu})  # a thread begins where the one that starts it may run
+        try:
+            self._thread = NativeThread(floor_thread.address, int(self._record.ctypes.data), self._priority)
+        finally:
+            os.sched_setaffinity(0, allowed)
         return self
 
     def __exit__(self, *_: Any) -> None:

@@ -1,39 +1,46 @@
 """How many calls a machine holds: telephone in, network, full-band out, all over RTP, until frames leave late.
 
 Packets come from another process, as they would from elsewhere, spread over time. With one lane in each batch every
-call runs the network by itself, on a thread of its own; with more they share it.
+call runs the network by itself, on a thread of its own; with more they share it. A thread on each core that only sleeps
+tells what the machine did meanwhile to anybody.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from realtime.backends.simulated import SimulatedDevice
-from realtime.native.histogram import Histogram, upper_edges_ns
+from realtime.native.histogram import Histogram
 from realtime.voip.codecs import PCMU, find_codec
 from realtime.voip.exchange import Exchange
+from realtime.voip.frames import FRAME_MS
 from realtime.voip.leg import Leg
 from realtime.voip.media import Direction, Media
 
+from .floor import Floor
 from .voip import RATE_HZ, voice
 
-CALLS = (1, 2, 4, 8, 16, 32, 64)
+#: Tried shortly, until far too much is missed; then, from above, those between, for as long as was asked for.
+ROUGHLY = (4, 8, 16, 32, 64)
+CALLS = (1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
 LANES = (1, 16)
 
-_PACKET_MS = 20
 _SETTLE_S = 1.0
 
-#: Share of frames that may leave late.
-MOST_MISSED = 0.001
+#: Share of frames that may leave late, and what of them is too much at first sight.
+MOST_MISSED, FAR_TOO_MANY = 0.001, 0.03
+
+#: Stalls of the machine that are shorter harm no frame.
+_LEAST_STALL_MS = 1.0
 
 #: The other end of all calls, in a process of its own: it sends the payloads in a file to every port, in turn over 20
 #: ms, and reads nothing.
@@ -58,23 +65,40 @@ while True:
 
 @dataclass(frozen=True)
 class Load:
-    """So many *calls* in batches of *lanes*. *missed_share*: of frames, those that left more than 10 ms late or without
-    the network. *floor_share*: how often a thread that only sleeps was woken too late for as much work."""
+    """So many *calls* in batches of *lanes*, for *seconds*. Shares are of the frames: *late_share* left more than 10 ms
+    after they were due, or never; *dull_share* without the network. *floor_share*: what the machine's own stalls alone
+    would have made late of as much work, *longest_stall_ms* the longest of them."""
 
     calls: int
     lanes: int
+    seconds: float
     tick_p50_ms: float
     tick_p99_ms: float
     tick_max_ms: float
-    missed_share: float
+    late_share: float
+    dull_share: float
     floor_share: float
+    longest_stall_ms: float
     concealed_share: float
     cores: float
 
     @property
+    def missed_share(self) -> float:
+        """Late, or without the network."""
+        return self.late_share + self.dull_share
+
+    @property
     def held(self) -> bool:
         """Whether no more was missed, beyond what the machine does to anybody, than may be."""
-        return self.missed_share - self.floor_share <= MOST_MISSED and self.tick_p50_ms < 10.0
+        return self._missed_by(MOST_MISSED)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether so much was missed that it need not be looked at for longer."""
+        return not self._missed_by(FAR_TOO_MANY)
+
+    def _missed_by(self, most: float) -> bool:
+        return self.missed_share - self.floor_share <= most and self.tick_p50_ms < FRAME_MS
 
 
 def _payloads() -> bytes:
@@ -104,52 +128,73 @@ def measure(model: str, calls: int, lanes: int, seconds: float, codec_out: str) 
             sender.negotiate(Media(out, remote=remote, direction=Direction.SENDONLY))
             exchange.connect(leg, sender)
         time.sleep(_SETTLE_S)
-        silent = np.zeros((1, 480), np.float32)
-        floor = stack.enter_context(SimulatedDevice(silent, RATE_HZ, block_frames=480, seconds=600.0))
+        floors = [Floor(1.0, _LEAST_STALL_MS, cpu, above=10) for cpu in sorted(os.sched_getaffinity(0))]
         before, cells = exchange.statistics(), Histogram.of(exchange.cells)
         cpu_s, began_s = time.process_time(), time.monotonic()
-        floor.run_callbacks(0, 0, 0)
+        for floor in floors:
+            stack.enter_context(floor)
         time.sleep(seconds)
         after, ticked = exchange.statistics(), Histogram.of(exchange.cells).since(cells)
-        spent = (time.process_time() - cpu_s) / (time.monotonic() - began_s)
-        floor.stop()
-        ticks = max(after.ticks - before.ticks, 1)
-        missed = (after.late_ticks - before.late_ticks) + (after.dull_ticks - before.dull_ticks)
-        missed += after.skipped_ticks - before.skipped_ticks
+        passed_s = time.monotonic() - began_s
+        cores = (time.process_time() - cpu_s) / passed_s
+        stalls = merged(stall for floor in floors for stall in floor.result().stalls)
+        skipped = after.skipped_ticks - before.skipped_ticks
+        frames = max(after.ticks - before.ticks + skipped, 1)
         p50_ms = ticked.percentile_ms(50.0)
-        concealed = max(leg.statistics().concealed_share for leg in legs)
         return Load(
             calls=calls,
             lanes=lanes,
+            seconds=seconds,
             tick_p50_ms=p50_ms,
             tick_p99_ms=ticked.percentile_ms(99.0),
             tick_max_ms=ticked.percentile_ms(100.0),
-            missed_share=missed / ticks,
-            floor_share=_later_than(Histogram.of(floor.lateness_histogram), 10.0 - p50_ms),
-            concealed_share=concealed,
-            cores=spent,
+            late_share=(after.late_ticks - before.late_ticks + skipped) / frames,
+            dull_share=(after.dull_ticks - before.dull_ticks) / frames,
+            floor_share=late_by_stalls(stalls, FRAME_MS - p50_ms) / (1000.0 * passed_s / FRAME_MS),
+            longest_stall_ms=max((length_ms for _, length_ms in stalls), default=0.0),
+            concealed_share=max(leg.statistics().concealed_share for leg in legs),
+            cores=cores,
         )
 
 
-def _later_than(lateness: Histogram, limit_ms: float) -> float:
-    later = lateness.counts[upper_edges_ns() / 1e6 > max(limit_ms, 0.0)].sum()
-    return float(later) / max(lateness.count, 1)
+def merged(stalls: Iterable[list[float]]) -> list[tuple[float, float]]:
+    """Stalls [when in s, how long in ms] of all cores, those that overlap as one, in order."""
+    whole: list[tuple[float, float]] = []
+    for when_s, length_ms in sorted(stalls):
+        if whole and when_s <= (end_s := whole[-1][0] + whole[-1][1] / 1000.0):
+            end_s = max(end_s, when_s + length_ms / 1000.0)
+            whole[-1] = (whole[-1][0], 1000.0 * (end_s - whole[-1][0]))
+        else:
+            whole.append((when_s, length_ms))
+    return whole
+
+
+def late_by_stalls(stalls: list[tuple[float, float]], slack_ms: float) -> int:
+    """Frames of one batch that *stalls* alone make late, where each is done *slack_ms* before it has to be."""
+    slack_ms = max(slack_ms, 0.0)
+    return sum(1 + int((length_ms - slack_ms) // FRAME_MS) for _, length_ms in stalls if length_ms > slack_ms)
 
 
 def run(model: str, seconds: float, codec_out: str, progress: Callable[[str], None] = lambda _: None) -> list[Load]:
-    """More and more calls for each size of batch, until they are not held twice in a row."""
+    """For each size of batch: more and more calls for a moment, until too many; then fewer, until they are held."""
     loads: list[Load] = []
     for lanes in LANES:
-        failed = 0
-        for calls in CALLS:
-            progress(f"{calls} calls, {lanes} to a batch")
+        most = CALLS[-1] + 1
+        for calls in ROUGHLY:
+            progress(f"{calls} calls, {lanes} to a batch, for a moment")
+            loads.append(measure(model, calls, lanes, max(seconds / 10.0, 1.0), codec_out))
+            if loads[-1].hopeless:
+                most = calls
+                break
+        for calls in reversed([calls for calls in CALLS if calls < most]):
+            progress(f"{calls} calls, {lanes} to a batch, for {seconds:.0f} s")
             loads.append(measure(model, calls, lanes, seconds, codec_out))
-            failed = 0 if loads[-1].held else failed + 1
-            if failed == 2:
+            if loads[-1].held:
                 break
     return loads
 
 
-def most_held(loads: list[Load], lanes: int) -> int:
-    """The most calls that were held in batches of *lanes*."""
-    return max((load.calls for load in loads if load.lanes == lanes and load.held), default=0)
+def most_held(loads: list[Load], lanes: int, seconds: float) -> int:
+    """The most calls that were held in batches of *lanes*, for *seconds*."""
+    tried = (load for load in loads if load.lanes == lanes and load.seconds == seconds)
+    return max((load.calls for load in tried if load.held), default=0)

@@ -24,14 +24,16 @@ _NOTE = (
     "devices and network model; drift: its end against its beginning. ViSQOL: against the clean call."
 )
 _CALLS = columns(
-    ("lanes", "most in a batch", "d"), ("calls", "calls", "d"), ("tick_p50_ms", "frame p50 ms", ".2f"),
-    ("tick_p99_ms", "p99 ms", ".2f"), ("tick_max_ms", "max ms", ".1f"), ("missed_percent", "missed %", ".2f"),
-    ("floor_percent", "floor %", ".2f"), ("cores", "cores", ".2f"), ("held", "held"),
+    ("lanes", "most in a batch", "d"), ("calls", "calls", "d"), ("seconds", "s", ".0f"),
+    ("tick_p50_ms", "frame p50 ms", ".2f"), ("tick_p99_ms", "p99 ms", ".2f"), ("tick_max_ms", "max ms", ".1f"),
+    ("late_percent", "late %", ".2f"), ("dull_percent", "dull %", ".2f"), ("floor_percent", "floor %", ".2f"),
+    ("longest_stall_ms", "stall ms", ".1f"), ("cores", "cores", ".2f"), ("held", "held"),
 )  # fmt: skip
 _CALLS_NOTE = (
-    "Telephone in (PCMU), network, {codec} out; every 10 ms one frame of each call. missed: frames that left more than "
-    "10 ms late or without the network; floor: how often a thread that only sleeps woke too late for as much work. "
-    "held: missed less floor is 0.1 % at most. cores: busy ones, of this process."
+    "Telephone in (PCMU), network, {codec} out; every 10 ms one frame of each call. late: left more than 10 ms after "
+    "they were due; dull: without the network. floor: what the machine's own stalls would have made late of as much "
+    "work, as a thread on each core tells that only sleeps; stall: the longest. held: late and dull, less floor, are "
+    "0.1 % at most, and it was tried for as long as was asked for. cores: busy ones, of this process."
 )
 
 
@@ -101,12 +103,12 @@ def _calls(document: Document, request: Request, progress: Progress) -> None:
     loads = voip_calls.run(request.model, request.call_seconds, request.codec_out, progress)
     rows = []
     for load in loads:
-        row = {**asdict(load), "held": load.held}
-        row["missed_percent"] = 100.0 * row.pop("missed_share")
-        row["floor_percent"] = 100.0 * row.pop("floor_share")
+        row = {**asdict(load), "held": load.held and load.seconds == request.call_seconds}
+        for name in ("late", "dull", "floor"):
+            row[f"{name}_percent"] = 100.0 * row.pop(f"{name}_share")
         rows.append(rounded(row, 3))
     document.tables.append(Table("Calls at once", _CALLS, rows, _CALLS_NOTE.format(codec=request.codec_out)))
-    held = {lanes: voip_calls.most_held(loads, lanes) for lanes in voip_calls.LANES}
+    held = {lanes: voip_calls.most_held(loads, lanes, request.call_seconds) for lanes in voip_calls.LANES}
     document.figures["calls_held"] = {str(lanes): calls for lanes, calls in held.items()}
     best = max(held, key=lambda lanes: held[lanes])
     document.verdicts.append(f"{held[best]} calls held at once, up to {best} in a batch; {held[1]} without batches")

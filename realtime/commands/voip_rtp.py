@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +14,6 @@ from ..report import Report
 from ..voip.relay import Relay, load_rtp_settings
 
 _POLL_SECONDS = 0.1
-
-#: The exchange's thread waits so long at most for another thread of Python to let go of the interpreter.
-_SWITCH_SECONDS = 0.0005
 
 
 def _interrupt(number: int, frame: Any) -> None:
@@ -67,6 +63,9 @@ def rtp(
     to_payload_type: Annotated[int | None, typer.Option("--to-type", min=0, max=127, help="Its payload type.")] = None,
     to_ptime_ms: Annotated[int | None, typer.Option("--to-ptime", min=10, max=60, help="Its packets, in ms.")] = None,
     dtx: Annotated[bool | None, typer.Option("--dtx/--no-dtx", help="Send nothing while nobody speaks.")] = None,
+    opus_complexity: Annotated[
+        int | None, typer.Option(min=0, max=10, help="How hard Opus tries; 1 by default, which speech does not notice.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Or to a recording.")] = None,
     device: Annotated[
         str | None, typer.Option("--device", help="Or to a playback device, by a part of its name; the default one.")
@@ -95,13 +94,13 @@ def rtp(
     given = {
         "listen": listen, "sdp": sdp, "input": input, "source": source, "codec": codec, "payload_type": payload_type,
         "to": to, "to_codec": to_codec, "to_payload_type": to_payload_type, "to_ptime_ms": to_ptime_ms, "dtx": dtx,
-        "output": output, "device": device, "model": model, "cutoff_hz": cutoff_hz, "bypass": bypass,
-        "seconds": seconds, "until_silent_s": until_silent_s, "force": force,
+        "opus_complexity": opus_complexity, "output": output, "device": device,
+        "model": model, "cutoff_hz": cutoff_hz, "bypass": bypass, "seconds": seconds,
+        "until_silent_s": until_silent_s, "force": force,
     }  # fmt: skip
     report = Report(json_target)
     settings = load_rtp_settings(config, {key: value for key, value in given.items() if value is not None})
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.setswitchinterval(_SWITCH_SECONDS)
     with Relay(settings) as relay:
         report.say(f"{relay.describe()}, through '{settings.model}'; Ctrl-C ends")
         began = time.monotonic()

@@ -28,6 +28,18 @@ def give(port_address, source, frames):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE_NOGIL)
+def wait_for_any(worker_addresses, until_ns):  # type: ignore[no-untyped-def]
+    """Sleep until the network of one of *worker_addresses* (int64 [n]) is done, or until *until_ns* at most."""
+    while now_ns() < until_ns:
+        for i in range(worker_addresses.shape[0]):
+            address = worker_addresses[i]
+            if load_acquire(address + SERVED_OFFSET) >= written(record_at(record_at(address, WORKER).low, RING)):
+                return
+        poll_ns = _POLL_NS if worker_addresses.shape[0] > 0 else until_ns
+        sleep_until_ns(min(now_ns() + poll_ns, until_ns))
+
+
+@njit(**COMPILE_NOGIL)
 def take(port_address, worker_address, target, frames, deadline_ns):  # type: ignore[no-untyped-def]
     """Wait for the network until *deadline_ns* and fill *target* with *frames* of every lane; 0 when it was not done.
 

@@ -91,12 +91,17 @@ class Batch:
     def give(self) -> None:
         """Hand the frame over; the network begins."""
         inference = self.engine.inference
-        if self._fresh and inference is not None and self._is_done():
+        if self._fresh and inference is not None and self.done:
             for lane in self._fresh:
                 inference.reset_lane(lane)
         self._fresh.clear()
         self._rest = [frames - 1 if frames > 0 else frames for frames in self._rest]
         give(self.engine.port_address, self._in.reshape(-1), FRAME_SAMPLES)
+
+    @property
+    def done(self) -> bool:
+        """The engine's thread has run all there is, and waits: its memory is ours until the next frame."""
+        return int(self.engine.worker.record["served"]) >= self.engine.low.written
 
     def take(self, deadline_ns: int) -> bool:
         """Have the frame that is due, in :meth:`frame`; False when the network was not done at *deadline_ns*."""
@@ -107,10 +112,6 @@ class Batch:
     def frame(self, lane: int) -> Frame:
         """Of *lane*, as :meth:`take` left it."""
         return np.ascontiguousarray(self._out[:, lane])
-
-    def _is_done(self) -> bool:
-        """The engine's thread has run all there is, and waits: its memory is ours until the next frame."""
-        return int(self.engine.worker.record["served"]) >= self.engine.low.written
 
     def close(self) -> None:
         """Stop the engine."""

@@ -18,6 +18,10 @@ from . import g711
 
 Samples = NDArray[np.float32]
 
+#: How hard Opus's encoder tries, of 10. 1 takes 0.11 ms for 20 ms of full-band speech, 5 takes 0.25 and 10 takes 0.33;
+#: ViSQOL tells no difference (4.30, 4.31 and 4.31; 0 has 4.23).
+DEFAULT_COMPLEXITY = 1
+
 
 class Encoder(Protocol):
     """Makes payloads of one stream."""
@@ -55,7 +59,7 @@ class Codec:
     clock_hz: int
     payload_type: int
     bandwidth_hz: float
-    make_encoder: Callable[[int, bool], Encoder] = field(repr=False, compare=False)
+    make_encoder: Callable[[int, bool, int], Encoder] = field(repr=False, compare=False)
     make_decoder: Callable[[], Decoder] = field(repr=False, compare=False)
     channels: int = 1
     fmtp: str | None = None
@@ -65,9 +69,9 @@ class Codec:
         """As in ``a=rtpmap:0 PCMU/8000``."""
         return f"{self.name}/{self.clock_hz}" + (f"/{self.channels}" if self.channels > 1 else "")
 
-    def encoder(self, packet_ms: int = 20, dtx: bool = False) -> Encoder:
-        """A fresh one, for packets of *packet_ms*; *dtx*: pauses may be left out."""
-        return self.make_encoder(packet_ms, dtx)
+    def encoder(self, packet_ms: int = 20, dtx: bool = False, complexity: int = DEFAULT_COMPLEXITY) -> Encoder:
+        """A fresh one, for packets of *packet_ms*; *dtx*: pauses may be left out; *complexity*, 0 to 10, is of Opus."""
+        return self.make_encoder(packet_ms, dtx, complexity)
 
     def decoder(self) -> Decoder:
         """A fresh one."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+from numba import njit
+
+from ..native import COMPILE
 
 #: The share of packets that has to be in time; what the others lack is concealed.
 IN_TIME = 0.98
@@ -32,6 +35,23 @@ _SLOTS = 6
 #: stood still, or the route is another one: what was learnt is worth nothing any more.
 _STEP_MS = 200.0
 _STEP_PACKETS = 8
+
+
+@njit(**COMPILE)
+def _count(cells, newest, forget):  # type: ignore[no-untyped-def]
+    """Let all *cells* fade by *forget* and count one in *newest*; gives the cell up to which IN_TIME of all lie."""
+    total = 0.0
+    for i in range(cells.shape[0]):
+        cells[i] *= forget
+        total += cells[i]
+    cells[newest] += 1.0
+    wanted = IN_TIME * (total + 1.0)
+    found = 0
+    summed = cells[0]
+    while summed < wanted and found < cells.shape[0] - 1:
+        found += 1
+        summed += cells[found]
+    return found
 
 
 class DelayTarget:
@@ -66,11 +86,7 @@ class DelayTarget:
         else:
             slots[-1][1] = min(slots[-1][1], transit_ms)
         self.base_ms = min(slot[1] for slot in slots)
-        cells = self._cells
-        cells *= self._forget
-        cells[min(int((transit_ms - self.base_ms) / _CELL_MS), _CELLS - 1)] += 1.0
         self._seen += 1
-        summed = np.cumsum(cells)
-        cell = int(np.searchsorted(summed, IN_TIME * summed[-1]))
-        target_ms = (cell + 1) * _CELL_MS
+        newest = min(int((transit_ms - self.base_ms) / _CELL_MS), _CELLS - 1)
+        target_ms = (_count(self._cells, newest, self._forget) + 1) * _CELL_MS
         self.target_ms = max(target_ms, _FIRST_TARGET_MS) if self._seen < _FIRST else target_ms

@@ -1,42 +1,41 @@
-"""All calls as one batch: every 10 ms each source gives a frame, the network hears all at once, each sink gets one.
+"""All calls in batches: every 10 ms each source gives a frame, the network hears all at once, each sink gets one.
 
 The clock is a thread of its own. It needs the interpreter to take and to send packets; resampling, the network and
-the mixing of both bands are compiled and let go of it. The network has a part of each 10 ms to be done; where it is
-not, the low bands go out on time without it, as in ``live``.
+the mixing of both bands are compiled and let go of it. Each batch has its frames at a time of its own (:mod:`.group`),
+so that the network hears one batch while the packets of another are worked on. It has most of 10 ms to be done; where
+it is not, the low bands go out on time without it, as in ``live``.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..bandwidth import BandwidthDetector
+import numpy as np
+
 from ..engine import ENGINE_PRIORITY
 from ..errors import FullbandError
-from ..native.histogram import Histogram, new_cells, record_duration
+from ..native.batch import wait_for_any
+from ..native.histogram import Histogram, new_cells
 from ..paths import find_model
 from .batch import Batch
-from .frames import FRAME_MS, Sink, Source
-from .lane import Lane
+from .frames import Sink, Source
+from .group import Group
+from .stream import Stream
 from .warmup import warm_up
 
-_TICK_NS = FRAME_MS * 1_000_000
-
-#: When in each tick the network has to be done, and what it is left with where the tick began late.
-_NETWORK_NS, _LEAST_NETWORK_NS = 7_000_000, 2_000_000
-
-#: Further behind than this, ticks are left out: the far ends are better off with one gap than with a flood.
-_MOST_BEHIND_NS = 100_000_000
-
 #: Streams that share one run of the network at most, and those of the first batch. Lanes that nobody has cost as much
-#: as others, and each run costs something by itself (a lane alone 0.7 ms of 10, of 8 0.24, of 32 0.16): so batches grow
-#: with what there is, and no more than half of the lanes are idle.
-LANES_PER_BATCH, FIRST_LANES = 16, 2
+#: as others, but little beside the run itself (for 10 ms a lane alone takes 1.2 ms, 8 take 2.2, and 16 take 2.8).
+LANES_PER_BATCH, FIRST_LANES = 16, 8
+
+#: Threads take the interpreter from each other this often. Python's own 5 ms would be half of a tick.
+_SWITCH_S = 0.0005
 
 #: A codec with less than this carries a telephone's band for certain. What a wider one carries has to be found out.
 _SURE_HZ = 4_000.0
@@ -44,8 +43,9 @@ _SURE_HZ = 4_000.0
 
 @dataclass(frozen=True)
 class ExchangeStatistics:
-    """The clock at one moment. A tick is *late* when its last frame left more than one frame after it was due, *dull*
-    when a network was not done in time, *skipped* when it never came. Times are of a tick's work, in ms."""
+    """The clock at one moment. A tick is one frame of each stream of one batch: *late* when its last frame left more
+    than 10 ms after it was due, *dull* when the network was not done in time, *skipped* when it never came. Times are
+    from a tick's beginning to its last frame, in ms."""
 
     calls: int
     lanes: int
@@ -64,65 +64,6 @@ class ExchangeStatistics:
         return asdict(self)
 
 
-@dataclass(eq=False)
-class Stream:
-    """One direction of one call, from :meth:`Exchange.connect` to :meth:`close`. All of it from any thread."""
-
-    source: Source
-    sink: Sink
-    batch: Batch | None = field(repr=False)
-    lane: int
-    exchange: Exchange = field(repr=False)
-    cutoff_hz: float
-    bypass: bool = False
-    closed: bool = False
-    #: The exception that ended it, should source or sink have raised one.
-    fault: Exception | None = None
-    _detector: BandwidthDetector | None = field(default=None, repr=False)
-    _controls: Lane | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.batch is not None:
-            self._controls = Lane(self.batch, self.lane, self.cutoff_hz, self.bypass)
-
-    def set_cutoff_hz(self, cutoff_hz: float) -> None:
-        """Tell the network where this voice's band ends; a change that is heard is made with the high band faded out.
-        It is then not looked for any more."""
-        self._detector = None
-        self._apply(cutoff_hz)
-
-    def find_cutoff(self) -> None:
-        """Look for the end of the voice's band from now on, beginning with what the source may have."""
-        self._detector = BandwidthDetector()
-        self._apply(self.source.bandwidth_hz)
-
-    def set_bypass(self, bypass: bool) -> None:
-        """Fade this call's high band out, or in again, within one window of the network."""
-        self.bypass = bypass
-        if self._controls is not None:
-            self._controls.bypass = bypass
-
-    def set_high_level_db(self, level_db: float) -> None:
-        """The level of this call's high band, where the model takes one."""
-        if self._controls is not None:
-            self._controls.level_db = level_db
-
-    def close(self) -> None:
-        """Source and sink are left alone from the next frame on. May be called twice."""
-        self.exchange._close(self)
-
-    def _apply(self, cutoff_hz: float) -> None:
-        self.cutoff_hz = cutoff_hz
-        if self._controls is not None:
-            self._controls.cutoff_hz = cutoff_hz
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
-
-
 class Exchange:
     """Streams through *model* (a shipped name, a path or ``none``), up to *max_streams* of them.
 
@@ -136,27 +77,39 @@ class Exchange:
         self.max_streams = max_streams
         self.lanes = min(lanes, max_streams)
         self._lock = threading.Lock()
-        self._streams: tuple[Stream, ...] = ()
+        #: Time of each frame's work, as a histogram of the data plane (:class:`Histogram.of` reads it).
+        self.cells = new_cells()
         warm_up()
-        self._batches: tuple[Batch, ...] = ()
+        wait_for_any(np.zeros(0, np.int64), 0)
+        self._began_ns = time.monotonic_ns()
+        self._groups: tuple[Group, ...] = ()
+        self._past = self._add_group(None)
         if find_model(model) is not None:
-            self._batches = (Batch(model, min(self.lanes, FIRST_LANES)),)
+            self._add_group(Batch(model, min(self.lanes, FIRST_LANES)))
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        #: Time of each tick, as a histogram of the data plane (:class:`Histogram.of` reads it).
-        self.cells = new_cells()
-        self._ticks = self._late = self._dull = self._skipped = 0
         self._realtime = False
+
+    def _add_group(self, batch: Batch | None) -> Group:
+        # The streams that need no network take a moment: they share the time of the first batch.
+        group = Group(max(len(self._groups) - 1, 0), batch, self.cells, self._fail)
+        group.start(self._began_ns)
+        self._groups = (*self._groups, group)
+        return group
+
+    @property
+    def _batches(self) -> list[Batch]:
+        return [group.batch for group in self._groups if group.batch is not None]
 
     @property
     def delay_ms(self) -> float:
         """From a frame pulled to the same frame pushed, through the network."""
-        return self._batches[0].delay_ms if self._batches else 0.0
+        return next((batch.delay_ms for batch in self._batches), 0.0)
 
     @property
     def calls(self) -> int:
         """Streams that are connected."""
-        return len(self._streams)
+        return sum(len(group.streams) for group in self._groups)
 
     def connect(
         self, source: Source, sink: Sink, *, cutoff_hz: float | None = None, enhance: bool = True, bypass: bool = False
@@ -169,40 +122,39 @@ class Exchange:
         *max_streams* go through the network already.
         """
         with self._lock:
-            batch = None
+            group = self._past
             if enhance and self._batches:
-                if sum(stream.batch is not None for stream in self._streams) >= self.max_streams:
+                if self.calls - len(self._past.streams) >= self.max_streams:
                     raise FullbandError(f"all {self.max_streams} streams are taken: allow more, or end a call")
-                batch = self._batch_with_room()
+                group = self._group_with_room()
+            batch = group.batch
             lane = batch.occupy() if batch is not None else 0
             bandwidth_hz = source.bandwidth_hz
-            stream = Stream(source, sink, batch, lane, self, cutoff_hz or bandwidth_hz, bypass)
+            stream = Stream(source, sink, batch, lane, cutoff_hz or bandwidth_hz, bypass, on_close=self._close)
             if batch is not None and cutoff_hz is None and bandwidth_hz > _SURE_HZ:
-                stream._detector = BandwidthDetector()
-            self._streams = (*self._streams, stream)
+                stream.find_cutoff()
+            group.streams = (*group.streams, stream)
         return stream
 
-    def _batch_with_room(self) -> Batch:
+    def _group_with_room(self) -> Group:
         # Those in use first: one that is idle costs nothing.
-        for batch in sorted(self._batches, key=lambda batch: batch.idle):
-            if batch.free:
-                return batch
+        for group in sorted(self._groups, key=lambda group: group.idle):
+            if group.batch is not None and group.batch.free:
+                return group
         there = sum(batch.lanes for batch in self._batches)
-        batch = Batch(self.model, min(self.lanes, max(there, FIRST_LANES)))
-        self._batches = (*self._batches, batch)
-        return batch
+        return self._add_group(Batch(self.model, min(self.lanes, max(there, FIRST_LANES))))
 
     def statistics(self) -> ExchangeStatistics:
         """Counters from the beginning, at this moment."""
-        histogram = Histogram.of(self.cells)
+        histogram, groups = Histogram.of(self.cells), self._groups
         return ExchangeStatistics(
-            calls=len(self._streams),
+            calls=self.calls,
             lanes=sum(batch.lanes for batch in self._batches),
             delay_ms=self.delay_ms,
-            ticks=self._ticks,
-            late_ticks=self._late,
-            dull_ticks=self._dull,
-            skipped_ticks=self._skipped,
+            ticks=sum(group.ticks for group in groups),
+            late_ticks=sum(group.late for group in groups),
+            dull_ticks=sum(group.dull for group in groups),
+            skipped_ticks=sum(group.skipped for group in groups),
             tick_p50_ms=round(histogram.percentile_ms(50.0), 3),
             tick_p99_ms=round(histogram.percentile_ms(99.0), 3),
             tick_max_ms=round(histogram.percentile_ms(100.0), 3),
@@ -213,9 +165,13 @@ class Exchange:
         """Start the clock."""
         if self._thread is None:
             self._stop.clear()
+            self._began_ns = time.monotonic_ns()
+            for group in self._groups:
+                group.start(self._began_ns)
             # To look for garbage among all that the program has loaded takes a tenth of a second: no frame would leave.
             gc.collect()
             gc.freeze()
+            sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
             self._thread = threading.Thread(target=self._run, name="exchange", daemon=True)
             self._thread.start()
 
@@ -227,7 +183,7 @@ class Exchange:
             self._thread = None
         for batch in self._batches:
             batch.close()
-        self._batches = ()
+        self._groups = (self._past,)
 
     def __enter__(self) -> Exchange:
         self.start()
@@ -242,57 +198,35 @@ class Exchange:
         with suppress(OSError, AttributeError):
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(ENGINE_PRIORITY))
             self._realtime = True
-        due_ns = time.monotonic_ns()
         while not self._stop.is_set():
-            began_ns = time.monotonic_ns()
-            if began_ns - due_ns > _MOST_BEHIND_NS:
-                skipped = (began_ns - due_ns) // _TICK_NS
-                self._skipped += skipped
-                due_ns += skipped * _TICK_NS
-            self.tick(max(due_ns + _NETWORK_NS, began_ns + _LEAST_NETWORK_NS))
-            ended_ns = time.monotonic_ns()
-            record_duration(self.cells, ended_ns - began_ns)
-            self._ticks += 1
-            self._late += ended_ns - due_ns > _TICK_NS
-            due_ns += _TICK_NS
-            time.sleep(max(due_ns - time.monotonic_ns(), 0) / 1e9)
+            self._turn()
+
+    def _turn(self) -> None:
+        """Do what is next: send what the network has done, begin a frame that is due, or sleep until there is one."""
+        groups, now_ns = self._groups, time.monotonic_ns()
+        for group in groups:
+            if group.waiting and group.batch is not None and (group.batch.done or now_ns >= group.deadline_ns):
+                group.finish(group.deadline_ns)
+                return
+            if not group.waiting:
+                group.catch_up(now_ns)
+        next_due = min((group for group in groups if not group.waiting), key=lambda group: group.due_ns, default=None)
+        if next_due is not None and next_due.due_ns <= now_ns:
+            next_due.begin(now_ns)
+            return
+        waiting = [group for group in groups if group.waiting]
+        until_ns = min([group.deadline_ns for group in waiting] + ([next_due.due_ns] if next_due else []))
+        addresses = [group.batch.engine.worker.address for group in waiting if group.batch is not None]
+        wait_for_any(np.array(addresses, np.int64), until_ns)
 
     def tick(self, deadline_ns: int) -> None:
         """One frame of every stream; what the clock does, and for callers with a clock of their own."""
-        streams = self._streams
-        busy = [batch for batch in self._batches if not batch.idle]
-        frames = {id(batch): batch.begin() for batch in busy}
-        for stream in streams:
-            try:
-                frame = stream.source.pull()
-                if stream.batch is None:
-                    stream.sink.push(frame)
-                elif id(stream.batch) in frames:
-                    frames[id(stream.batch)][:, stream.lane] = frame
-                    if stream._detector is not None:
-                        self._listen(stream, frame)
-                    if stream._controls is not None:
-                        stream._controls.follow()
-            except Exception as error:
-                self._fail(stream, error)
-        for batch in busy:
-            batch.give()
-        in_time = [batch.take(deadline_ns) for batch in busy]
-        self._dull += not all(in_time)
-        for stream in streams:
-            if stream.batch is not None and not stream.closed:
-                try:
-                    stream.sink.push(stream.batch.frame(stream.lane))
-                except Exception as error:
-                    self._fail(stream, error)
-
-    def _listen(self, stream: Stream, frame: Any) -> None:
-        """Where the codec may carry more than a telephone, the band is what is heard."""
-        detector = stream._detector
-        assert detector is not None
-        heard_hz = min(detector.push(frame), stream.source.bandwidth_hz)
-        if heard_hz != stream.cutoff_hz:
-            stream._apply(heard_hz)
+        busy = [group for group in self._groups if not group.idle]
+        for group in busy:
+            group.begin(time.monotonic_ns())
+        for group in busy:
+            if group.waiting:
+                group.finish(deadline_ns)
 
     def _fail(self, stream: Stream, error: Exception) -> None:
         """One call ends by a fault of its own; the others go on."""
@@ -303,6 +237,7 @@ class Exchange:
         with self._lock:
             if not stream.closed:
                 stream.closed = True
-                self._streams = tuple(other for other in self._streams if other is not stream)
+                for group in self._groups:
+                    group.streams = tuple(other for other in group.streams if other is not stream)
                 if stream.batch is not None:
                     stream.batch.leave(stream.lane)

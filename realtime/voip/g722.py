@@ -14,8 +14,8 @@ _RATE_HZ = 16_000
 class Encoder:
     """Two samples a byte, in packets of *packet_ms*: FFmpeg would gather 20 ms."""
 
-    def __init__(self, packet_ms: int = 20, dtx: bool = False) -> None:
-        del dtx  # the sender's own affair
+    def __init__(self, packet_ms: int = 20, dtx: bool = False, complexity: int = 0) -> None:
+        del dtx, complexity  # the sender's own affair, and another codec's
         self._context = av.CodecContext.create("g722", "w")
         self._context.format = "s16"
         self._context.layout = "mono"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .codecs import Codec
+from .codecs import DEFAULT_COMPLEXITY, Codec
 
 #: Host and port.
 Address = tuple[str, int]
@@ -41,7 +41,8 @@ class Media:
     *remote* None: only listen (until latched on, see :class:`~.leg.Leg`). *remote_rtcp* None: the port after
     *remote*'s, or *remote* itself with *rtcp_mux*. *events_type* is the payload type of RFC 4733 events at the codec's
     clock, None where the other side has none; *receive_events_type* what it sends them as, None: the same.
-    *noise_type* is that of comfort noise, which is taken from the other side and, with *dtx*, sent.
+    *noise_type* is that of comfort noise, which is taken from the other side and, with *dtx*, sent. *complexity* is how
+    hard Opus's encoder tries, 0 to 10.
     """
 
     codec: Codec
@@ -54,6 +55,7 @@ class Media:
     rtcp_mux: bool = False
     direction: Direction = Direction.SENDRECV
     dtx: bool = False
+    complexity: int = DEFAULT_COMPLEXITY
     receive_type: int | None = None
     receive_events_type: int | None = None
     send_codec: Codec | None = None

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FullbandError
+from .codecs import DEFAULT_COMPLEXITY
 
 _RATE_HZ = 48_000
 _VOIP = 2048
@@ -31,8 +32,6 @@ _MOST_BYTES = 1_275
 _BITRATE = 48_000
 #: What the encoder is told to expect to be lost, in percent: it puts the copies in from a few percent on.
 _EXPECTED_LOSS = 10
-#: 5 is a third of the cost of the highest, 10, with next to no loss for speech.
-_COMPLEXITY = 5
 #: A packet of up to so many bytes says that nothing is sent for a while.
 _DTX_BYTES = 2
 
@@ -63,9 +62,9 @@ def _check(status: int, what: str) -> int:
 
 
 class Encoder:
-    """Full-band speech, with copies of each packet in the next, and DTX where *dtx* is wished."""
+    """Full-band speech, with copies of each packet in the next, and DTX where *dtx* is wished; see :mod:`.codecs`."""
 
-    def __init__(self, packet_ms: int = 20, dtx: bool = False) -> None:
+    def __init__(self, packet_ms: int = 20, dtx: bool = False, complexity: int = DEFAULT_COMPLEXITY) -> None:
         library = self._library = _library()
         error = ctypes.c_int()
         self._state = ctypes.c_void_p(library.opus_encoder_create(_RATE_HZ, 1, _VOIP, ctypes.byref(error)))
@@ -77,7 +76,7 @@ class Encoder:
             (_SET_LOSS, _EXPECTED_LOSS),
             (_SET_DTX, int(dtx)),
             (_SET_SIGNAL, _VOICE),
-            (_SET_COMPLEXITY, _COMPLEXITY),
+            (_SET_COMPLEXITY, complexity),
         ):
             library.opus_encoder_ctl(self._state, request, ctypes.c_int(value))
         self._out = (ctypes.c_ubyte * _MOST_BYTES)()

@@ -15,7 +15,7 @@ from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..paths import CONFIGS
 from ..settings_file import Given, SettingsFile, find_preset, validated
-from .codecs import CODECS, Codec, check_codec, find_codec
+from .codecs import CODECS, DEFAULT_COMPLEXITY, Codec, check_codec, find_codec
 from .exchange import Exchange
 from .files import FileSink, FileSource
 from .frames import Sink, Source
@@ -45,6 +45,7 @@ class RtpSettings(BaseModel):
     to_payload_type: int | None = Field(None, ge=0, le=127)
     to_ptime_ms: int | None = Field(None, ge=10, le=60, multiple_of=10)
     dtx: bool = False
+    opus_complexity: int = Field(DEFAULT_COMPLEXITY, ge=0, le=10)
     output: Path | None = None
     device: str | None = None
     model: str = "default"
@@ -209,6 +210,7 @@ class Relay:
                 events_type=_EVENTS_TYPE.get(codec.clock_hz),
                 direction=Direction.SENDONLY,
                 dtx=settings.dtx,
+                complexity=settings.opus_complexity,
             )
         )
         return leg

@@ -56,7 +56,7 @@ class Sender:
         self.counts = counts or SentCounts()
         self.ssrc = secrets.randbits(32) if ssrc is None else ssrc
         self._send = send
-        self._encoder: Encoder = codec.encoder(media.ptime_ms, media.dtx)
+        self._encoder: Encoder = codec.encoder(media.ptime_ms, media.dtx, media.complexity)
         self._resampler = None
         if codec.rate_hz != RATE_HZ:
             self._resampler = Resampler(RATE_HZ, codec.rate_hz, 1, FRAME_SAMPLES)

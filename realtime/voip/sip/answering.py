@@ -12,8 +12,8 @@ import soxr
 
 from ... import audiofile
 from ...onnx.contract import RATE_HZ
-from ..exchange import Stream
 from ..frames import FRAME_SAMPLES, Frame, silence
+from ..stream import Stream
 from .conversation import Conversation
 from .incoming import IncomingParty
 

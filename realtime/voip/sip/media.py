@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import FullbandError
-from ..exchange import Exchange, Stream
+from ..codecs import DEFAULT_COMPLEXITY
+from ..exchange import Exchange
 from ..frames import Sink, Source
 from ..leg import Leg
 from ..media import Direction, Media
+from ..stream import Stream
 from .messages import Refused
 from .sdp import Agreement
 
@@ -26,8 +28,9 @@ class Line:
     (RFC 4733); both in the loop's thread.
     """
 
-    def __init__(self, leg: Leg, host: str) -> None:
+    def __init__(self, leg: Leg, host: str, complexity: int = DEFAULT_COMPLEXITY) -> None:
         self.leg = leg
+        self._complexity = complexity
         self.host = host
         self.port = leg.local[1]
         self.agreement: Agreement | None = None
@@ -51,6 +54,7 @@ class Line:
                 events_type=agreement.event_type,
                 receive_events_type=agreement.event_receive_type,
                 direction=Direction(agreement.direction),
+                complexity=self._complexity,
             )
         )
         if before is None or before.codec is not agreement.codec:
@@ -77,12 +81,22 @@ def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
 
 
 class Switchboard:
-    """Opens lines and joins them on one exchange. *ports* are those of RTP, both ends included; None: any."""
+    """Opens lines and joins them on one exchange. *ports* are those of RTP, both ends included; None: any.
 
-    def __init__(self, exchange: Exchange, ports: tuple[int, int] | None = None, latch: bool = False) -> None:
+    *complexity* is that of Opus, see :class:`~..media.Media`.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        ports: tuple[int, int] | None = None,
+        latch: bool = False,
+        complexity: int = DEFAULT_COMPLEXITY,
+    ) -> None:
         self.exchange = exchange
         self._ports = ports
         self._latch = latch
+        self._complexity = complexity
 
     def open(self, host: str, told: str | None = None) -> Line:
         """A line on the address *host*, which the other side is told as *told*.
@@ -91,7 +105,7 @@ class Switchboard:
         """
         for port in self._candidates():
             try:
-                return Line(Leg(host, port, latch=self._latch), told or host)
+                return Line(Leg(host, port, latch=self._latch), told or host, self._complexity)
             except FullbandError:
                 continue
         raise Refused(503, "No Port For Media")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ...errors import FullbandError
 from ...settings_file import Given, SettingsFile, validated
-from ..codecs import Codec, check_codec, find_codec
+from ..codecs import DEFAULT_COMPLEXITY, Codec, check_codec, find_codec
 from .session import LEAST_SECONDS
 
 _DEFAULT_PORT = 5060
@@ -98,6 +98,7 @@ class SipSettings(BaseModel):
     codec_in: list[str] = _DEFAULT_CODECS
     codec_out: list[str] = _DEFAULT_CODECS
     model: str = "default"
+    opus_complexity: int = Field(DEFAULT_COMPLEXITY, ge=0, le=10)
     ring_seconds: float = Field(60.0, gt=0.0, le=600.0)
     max_calls: int = Field(10, ge=1, le=500)
     max_minutes: float = Field(240.0, gt=0.0)

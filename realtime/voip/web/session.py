@@ -11,11 +11,12 @@ from typing import Any
 from ...errors import FullbandError
 from ...onnx.contract import RATE_HZ
 from ..codecs import OPUS
-from ..exchange import Exchange, Stream
+from ..exchange import Exchange
 from ..frames import FRAME_MS, Frame
 from ..leg import Leg
 from ..media import Media
 from ..sip.records import CallRecord
+from ..stream import Stream
 from .band import BANDS, DELAY_SAMPLES, Band, BandLimiter
 from .guard import Refused
 from .offer import Offer, write_answer
@@ -134,6 +135,7 @@ class Session:
                 send_codec=OPUS,
                 remote=PEER,
                 rtcp_mux=True,
+                complexity=self._settings.opus_complexity,
             )
         )
         self._ear = _Ear(leg)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ...errors import FullbandError
 from ...settings_file import Given, SettingsError, SettingsFile, validated
+from ..codecs import DEFAULT_COMPLEXITY
 from ..media import Address
 
 _DEFAULT_PORT = 8080
@@ -34,6 +35,7 @@ class WebSettings(BaseModel):
     listen: str = f"127.0.0.1:{_DEFAULT_PORT}"
     media_address: list[str] = []
     model: str = "default"
+    opus_complexity: int = Field(DEFAULT_COMPLEXITY, ge=0, le=10)
     cert: Path | None = None
     key: Path | None = None
     token_env: str = "FULLBAND_WEB_TOKEN"
@@ -44,6 +46,7 @@ class WebSettings(BaseModel):
     max_upload_mb: float = Field(20.0, gt=0.0, le=500.0)
     max_upload_seconds: float = Field(120.0, gt=0.0, le=3600.0)
     silent_seconds: float = Field(30.0, ge=5.0)
+    drain_seconds: float = Field(60.0, ge=0.0)
     requests_per_second: float = Field(20.0, gt=0.0)
     sessions_per_second: float = Field(1.0, gt=0.0)
     records: Path | None = None

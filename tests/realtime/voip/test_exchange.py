@@ -69,7 +69,7 @@ def test_sources_and_sinks_are_what_they_say() -> None:
 def test_each_call_gets_its_own_voice_back_with_a_high_band_on_top(voice: Samples) -> None:
     gains = (1.0, 0.5, 0.25)
     kept = [Kept() for _ in gains]
-    exchange = Exchange(max_streams=4)
+    exchange = Exchange(max_streams=4, lanes=2)
     try:
         for gain, sink in zip(gains, kept, strict=True):
             exchange.connect(Voice(np.float32(gain) * voice), sink)
@@ -183,6 +183,32 @@ def test_where_the_network_is_not_done_the_low_band_goes_out_on_time(voice: Samp
         exchange.close()
     heard = kept.samples[delay:]
     np.testing.assert_allclose(heard, voice[: len(heard)], atol=1e-3)
+
+
+def test_a_batch_whose_network_never_comes_keeps_no_other_waiting(voice: Samples) -> None:
+    kept = [Kept(), Kept()]
+    exchange = Exchange(max_streams=2, lanes=1)
+    try:
+        for sink in kept:
+            exchange.connect(Voice(np.tile(voice, 10)), sink)
+        broken, sound = (group for group in exchange._groups if group.batch is not None)
+        assert broken.batch is not None
+        broken.batch.engine.stop()
+        exchange.start()
+        assert (sound.due_ns - broken.due_ns) % 10_000_000 == 5_000_000
+        while sound.ticks - sound.dull < 20 or broken.ticks < 20:
+            time.sleep(0.01)
+        assert broken.dull == broken.ticks
+    finally:
+        exchange.close()
+    assert all(len(sink.frames) >= 20 for sink in kept)
+
+
+def test_a_frame_that_nobody_takes_is_neither_late_nor_left_out() -> None:
+    with Exchange("none") as exchange:
+        time.sleep(0.3)
+    statistics = exchange.statistics()
+    assert (statistics.ticks, statistics.late_ticks, statistics.skipped_ticks) == (0, 0, 0)
 
 
 def test_too_many_streams_are_refused_and_those_without_the_network_are_not(voice: Samples) -> None:
