@@ -299,10 +299,10 @@ class Leg:
         if packet.payload_type == audio:
             receiver.accept(packet, arrival_ns)
         elif packet.payload_type == keys:
-            receiver.skip_sequence(packet)
+            receiver.arrivals.skip(packet)
             self._take_event(packet, arrival_ns)
         elif packet.payload_type == noise:
-            receiver.skip_sequence(packet)
+            receiver.arrivals.skip(packet)
             receiver.note_noise(packet.payload)
         else:
             self._received.strange += 1
@@ -370,7 +370,7 @@ class Leg:
         if media is None or sender is None or receiver is None or media.rtcp_address is None:
             return
         block = None
-        if receiver.ssrc is not None:
+        if receiver.arrivals.ssrc is not None:
             counts = self._received
             expected, lost = counts.expected, counts.lost
             new_expected, new_lost = expected - self._reported[0], lost - self._reported[1]
@@ -378,11 +378,11 @@ class Leg:
             last, came_ns = self._remote_report or (0, now_ns)
             since = int((now_ns - came_ns) * 65_536 / 1e9) if last else 0
             block = rtcp.Block(
-                receiver.ssrc,
+                receiver.arrivals.ssrc,
                 max(new_lost, 0) / max(new_expected, 1),
                 lost,
-                receiver.highest_sequence,
-                int(receiver.jitter_clock),
+                receiver.arrivals.newest & 0xFFFF_FFFF,
+                int(receiver.arrivals.jitter_clock),
                 last,
                 since,
             )

@@ -1,13 +1,13 @@
 """From packets to frames: the adaptive jitter buffer, with concealment, time-scaling and drift.
 
-Times of one stream lie on one line, the *media time*, in samples of the codec's rate. A packet's transit is its arrival
-less its timestamp; the fastest packet of late is the base. Whatever is played has a *delay* over that base, which is
-what the buffer costs, exactly, and is held at the target (:mod:`.delay`):
+A packet's transit is its arrival less its media time (:mod:`.arrivals`); the fastest packet of late is the base.
+Whatever is played has a *delay* over that base, which is what the buffer costs, exactly, and is held at the target
+(:mod:`.delay`):
 
 - a packet that is missing when it is needed is waited for while the delay is below the target, and the delay grows;
 - otherwise it is lost: made up from the packet after it (Opus), or concealed, and time goes on;
 - too long a delay is cut by whole pitch periods, in silence at once and in speech now and then; too short a delay is
-  stretched likewise; what remains, and the drift of the sender's clock, is steered by the resampler.
+  stretched likewise; what remains, and the drift of the sender's clock, is steered by the resampler (:mod:`.steering`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ import numpy as np
 from ..native.resampler import Resampler
 from ..onnx.contract import RATE_HZ
 from . import noise as comfort
+from .arrivals import Arrivals, follows
 from .codecs import Decoder
 from .delay import DelayTarget
 from .dsp import resample_at, samples_needed
 from .frames import FRAME_MS, FRAME_SAMPLES, Frame
 from .media import Media
 from .playout import Playout
-from .rtp import SEQUENCE_RANGE, TIMESTAMP_RANGE, Packet, unwrap
+from .rtp import Packet
 from .statistics import ReceivedCounts
+from .steering import Steering
 
 #: Added to the target: a packet is played from when it came to one frame later.
 _MARGIN_MS = float(FRAME_MS)
@@ -40,26 +42,12 @@ _SLACK_MS = 6.0
 #: Beyond this above the target, audio is left out until it fits again.
 _EXCESS_MS = 150.0
 
-#: A packet that comes so much later, or earlier, than the fastest, whose sequence number jumps so far, or further than
-#: its timestamp allows, is another stream's, or none's: the next packet tells (after RFC 3550 appendix A.1). Early ones
-#: are the more harmful: all others look late beside them.
-_STRANGE_LATE_MS, _STRANGE_EARLY_MS = 2_000.0, 60.0
-_MOST_DROPOUT, _MOST_MISORDER = 3_000, 100
-_SURE_DROPOUT, _SHORTEST_PACKET_MS = 10, 2.5
-
 #: A packet holds so much audio at most, and so many wait at most.
 _MOST_PACKET_MS = 120
 _MOST_WAITING = 64
 
-#: How hard the resampler steers: 1 ms off is 100 ppm at once and 5 ppm more each second; up to 600 ppm.
-_PROPORTIONAL_PPM, _INTEGRAL_PPM, _MOST_PPM = 100.0, 0.05, 600.0
-_SMOOTHING = 0.02
-
 #: Without a packet for so long nobody is speaking; it is no longer concealment.
 _GIVEN_UP_MS = 1_000.0
-
-#: Of so many packets it is remembered which came.
-_REMEMBERED = (1 << 512) - 1
 
 
 class _Waiting(NamedTuple):
@@ -80,20 +68,14 @@ class Receiver:
         self.media = media
         self.counts = counts or ReceivedCounts()
         self.target = DelayTarget()
-        #: RFC 3550's interarrival jitter, in the codec's clock.
-        self.jitter_clock = 0.0
-        self.ssrc: int | None = None
-        self.ppm = 0.0
+        self.arrivals = Arrivals(codec, self.counts)
         #: The delay of what was played last, in ms.
         self.heard_delay_ms = 0.0
         self._rate = rate
         self._per_ms = rate // 1000
-        self._scale = rate // codec.clock_hz
         self._decoder: Decoder = codec.decoder()
         self._waiting: list[_Waiting] = []
         self._held: Packet | None = None
-        self._newest = self._first = self._expected_before = self._came = self._timestamp = self._clock = 0
-        self._transit_ms: float | None = None
         self._arrival_ns = 0
         self._signal = Playout(rate)
         self._expected = 0  # media time at the end of it
@@ -102,7 +84,7 @@ class Receiver:
         self._stretched = 0  # samples concealed while waiting: the time of the stream stood still
         self._pending = 0  # those of which it is not known yet whether anything was lost
         self._resting = True  # nothing is being said: before the first packet, between spurts
-        self._error_ms = self._integral_ppm = 0.0
+        self._steering = Steering()
         self._resampler = Resampler(rate, RATE_HZ, 1, rate // 10)
         self._out = np.zeros((1, FRAME_SAMPLES), np.float32)
 
@@ -114,7 +96,12 @@ class Receiver:
     @property
     def jitter_ms(self) -> float:
         """RFC 3550's interarrival jitter."""
-        return 1000.0 * self.jitter_clock / self.media.codec.clock_hz
+        return 1000.0 * self.arrivals.jitter_clock / self.media.codec.clock_hz
+
+    @property
+    def ppm(self) -> float:
+        """How much faster than ours the sender's clock is taken to run."""
+        return self._steering.ppm
 
     @property
     def target_ms(self) -> float:
@@ -125,11 +112,6 @@ class Receiver:
         """How much later than the fastest packet would allow the next sample is played, the resampler left out."""
         played = self._expected - self._signal.queued
         return now_ns / 1e6 - self.target.base_ms - played / self._per_ms
-
-    @property
-    def highest_sequence(self) -> int:
-        """As RTCP tells it: 32 bits, the upper ones counting how often it wrapped around."""
-        return self._newest & 0xFFFF_FFFF
 
     @property
     def fixed_delay_ms(self) -> float:
@@ -145,10 +127,10 @@ class Receiver:
             self.counts.malformed += 1
             return
         held, self._held = self._held, None
-        if self.ssrc is None:
+        if self.arrivals.ssrc is None:
             self._begin(packet, arrival_ns)
-        elif self._is_strange(packet, arrival_ns):
-            if held is None or not _follows(held, packet, self.media.codec.clock_hz):
+        elif self.arrivals.is_strange(packet, arrival_ns, self.target.base_ms):
+            if held is None or not follows(held, packet, self.media.codec.clock_hz):
                 self.counts.strange += held is not None
                 self._held = packet
                 return
@@ -167,105 +149,38 @@ class Receiver:
         self._signal.set_noise(*found)
         self._resting = True
 
-    def skip_sequence(self, packet: Packet) -> None:
-        """A packet of the same stream that holds no audio (an event, comfort noise) was not lost."""
-        if packet.ssrc != self.ssrc:
-            return
-        number = unwrap(packet.sequence, self._newest, SEQUENCE_RANGE)
-        if -_MOST_MISORDER < number - self._newest < _MOST_DROPOUT:
-            self.counts.packets += 1
-            self.counts.payload_bytes += len(packet.payload)
-            if not self._note(number):
-                self.counts.duplicate += 1
-
     def rest(self) -> None:
         """Nothing more is to be heard for now, as on hold: what waits is dropped, and nothing is missed."""
         self._waiting.clear()
         self._resting = True
         self._pending = 0
 
-    def _is_strange(self, packet: Packet, arrival_ns: int) -> bool:
-        if packet.ssrc != self.ssrc:
-            return True
-        step = unwrap(packet.sequence, self._newest, SEQUENCE_RANGE) - self._newest
-        if not -_MOST_MISORDER < step < _MOST_DROPOUT:
-            return True
-        if step > _SURE_DROPOUT:
-            passed_ms = (self._media_time(packet) - self._clock) / self._per_ms
-            if passed_ms < step * _SHORTEST_PACKET_MS:
-                return True
-        later_ms = self._transit_of(packet, arrival_ns) - self.target.base_ms
-        return not -_STRANGE_EARLY_MS < later_ms < _STRANGE_LATE_MS
-
-    def _media_time(self, packet: Packet) -> int:
-        return (
-            unwrap(packet.timestamp, self._timestamp, TIMESTAMP_RANGE) - self._timestamp
-        ) * self._scale + self._clock
-
-    def _transit_of(self, packet: Packet, arrival_ns: int) -> float:
-        return arrival_ns / 1e6 - self._media_time(packet) / self._per_ms
-
     def _begin(self, packet: Packet, arrival_ns: int) -> None:
         """A new stream: its first packet is laid where it would lie had it come as fast as the fastest."""
-        self.counts.streams += 1
-        if self.ssrc is None:
+        if self.arrivals.ssrc is None:
             self.target.restart()
             self._expected = -int(self.target_ms * self._per_ms)
+            self.arrivals.begin(packet, 0)
         else:
             self._decoder = self.media.codec.decoder()
-            self._clock = int((arrival_ns / 1e6 - self.target.base_ms) * self._per_ms)
+            self.arrivals.begin(packet, int((arrival_ns / 1e6 - self.target.base_ms) * self._per_ms))
             self._waiting.clear()
-        self.ssrc = packet.ssrc
-        self.jitter_clock = 0.0
-        self._transit_ms = None
-        self._timestamp = packet.timestamp
-        self._newest = self._first = packet.sequence
-        self._expected_before = self.counts.expected
-        self._came = 0
         self._played = None
 
     def _insert(self, packet: Packet, arrival_ns: int) -> None:
-        counts = self.counts
-        number = unwrap(packet.sequence, self._newest, SEQUENCE_RANGE)
-        time = self._media_time(packet)
-        counts.packets += 1
-        counts.payload_bytes += len(packet.payload)
-        counts.reordered += number < self._newest
-        if not self._note(number):
-            counts.duplicate += 1
+        taken = self.arrivals.take(packet, arrival_ns)
+        if taken is None:
             return
-        if number == self._newest:
-            # The next timestamp is unwrapped from here, so that it may wrap around for ever.
-            self._timestamp, self._clock = packet.timestamp, time
-        transit_ms = arrival_ns / 1e6 - time / self._per_ms
-        if self._transit_ms is not None:
-            difference = abs(transit_ms - self._transit_ms) * self.media.codec.clock_hz / 1000.0
-            self.jitter_clock += (difference - self.jitter_clock) / 16.0
-        self._transit_ms = transit_ms
+        number, time = taken
         self._arrival_ns = arrival_ns
-        self.target.add(transit_ms, arrival_ns)
+        self.target.add(arrival_ns / 1e6 - time / self._per_ms, arrival_ns)
         length = self._decoder.length(packet.payload)
         if time + length <= self._expected and self._played is not None:
-            counts.late += 1
+            self.counts.late += 1
         elif len(self._waiting) >= _MOST_WAITING:
-            counts.overflow += 1
+            self.counts.overflow += 1
         else:
             insort(self._waiting, _Waiting(time, number, length, packet.payload))
-
-    def _note(self, number: int) -> bool:
-        """Remember that packet *number* came; False when it had come before."""
-        step = number - self._newest
-        if step > 0:
-            self._came = (self._came << step | 1) & _REMEMBERED
-            self._newest = number
-        else:
-            bit = 1 << -step
-            if self._came & bit:
-                return False
-            self._came |= bit
-        self.counts.expected = self._expected_before + self._newest - min(self._first, number) + 1
-        self._first = min(self._first, number)
-        return True
 
     # -- audio --------------------------------------------------------------------------------------------------------
 
@@ -310,7 +225,7 @@ class Receiver:
             self._stretched -= used
             self._expected += used
         gap = head.time - self._expected
-        lost = self._missing(head)
+        lost = self.arrivals.missing(self._played, head.sequence)
         if gap > 0 and lost == 0:
             self._rest_until(head, wanted, now_ns)
             return
@@ -329,12 +244,6 @@ class Receiver:
             self._signal.make_up(piece)
             self._expected += piece
             self._count_concealed(piece)
-
-    def _missing(self, head: _Waiting) -> int:
-        """Packets before *head* that have not come, as far as it is remembered."""
-        assert self._played is not None
-        numbers = range(max(self._played + 1, self._newest - 511), head.sequence)
-        return sum(not self._came >> (self._newest - number) & 1 for number in numbers)
 
     def _rest_until(self, head: _Waiting, wanted: int, now_ns: int) -> None:
         """Nothing was sent before *head*: silence, which may be as long as suits the delay."""
@@ -403,11 +312,7 @@ class Receiver:
         if self._resting or self._signal.run:
             return
         error_ms = min(max(self._excess_ms(now_ns), -_SLACK_MS), _SLACK_MS)
-        self._error_ms += _SMOOTHING * (error_ms - self._error_ms)
-        integral = self._integral_ppm + _INTEGRAL_PPM * self._error_ms
-        self._integral_ppm = min(max(integral, -_MOST_PPM), _MOST_PPM)
-        self.ppm = min(max(_PROPORTIONAL_PPM * self._error_ms + self._integral_ppm, -_MOST_PPM), _MOST_PPM)
-        self._resampler.record["ppm"] = self.ppm
+        self._resampler.record["ppm"] = self._steering.follow(error_ms)
 
     def _scale_time(self, count: int, now_ns: int) -> None:
         """Make what comes next shorter or longer, where the delay is far from its target; *count* samples are due."""
@@ -423,12 +328,3 @@ class Receiver:
 
     def _is_next_due(self) -> bool:
         return bool(self._waiting) and self._waiting[0].time <= self._expected
-
-
-def _follows(held: Packet, packet: Packet, clock_hz: int) -> bool:
-    """Whether *packet* is the one after *held* of the same stream."""
-    return (
-        held.ssrc == packet.ssrc
-        and (packet.sequence - held.sequence) % SEQUENCE_RANGE == 1
-        and (packet.timestamp - held.timestamp) % TIMESTAMP_RANGE <= clock_hz
-    )

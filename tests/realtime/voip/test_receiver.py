@@ -164,7 +164,7 @@ def test_another_stream_takes_over_at_once(said: Samples) -> None:
     heard = listen(media, sent[: half + 1] + second, SECONDS)
     counts = heard.receiver.counts
     assert counts.streams == 2
-    assert heard.receiver.ssrc == 2
+    assert heard.receiver.arrivals.ssrc == 2
     assert counts.concealed_samples < 48_000 * 0.05
     assert counts.lost == 0
     assert heard.delays_ms[-1] < _LEAST_MS + 8.0
@@ -245,7 +245,7 @@ def test_pauses_that_are_left_out_are_counted_as_nothing_lost() -> None:
     def tell(receiver: Receiver, frame: int) -> None:
         packet = receiver_noise.get(frame)
         if packet is not None:
-            receiver.skip_sequence(packet)
+            receiver.arrivals.skip(packet)
             receiver.note_noise(packet.payload)
 
     heard = listen(media, audio, 8.0, tell)
