@@ -56,7 +56,9 @@ def web(
         str | None, typer.Option("--json", help="Write figures as JSON at the end; '-': standard output.")
     ] = None,
 ) -> None:
-    """Serve a page on which people speak and hear themselves full-band. Ctrl-C ends it.
+    """Serve a page on which people speak and hear themselves full-band.
+
+    Ctrl-C or SIGTERM opens no more sessions and waits for those that there are; once more hangs up.
 
     By default for this machine alone. Any other --listen needs --cert and a token, which is never given here: it comes
     from the variable FULLBAND_WEB_TOKEN or from --token-file.

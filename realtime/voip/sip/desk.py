@@ -84,14 +84,10 @@ class Desk:
         if not self.conversations:
             self._empty.set()
 
-    async def drain(self, seconds: float) -> bool:
-        """Take no more calls and wait for those that there are; whether all have ended by themselves in *seconds*."""
+    async def drain(self) -> None:
+        """Take no more calls and wait until those that there are have ended by themselves."""
         self.agent.draining = True
-        try:
-            await asyncio.wait_for(self._empty.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+        await self._empty.wait()
 
     def hang_up_all(self, reason: str) -> None:
         """End every call now."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from ...metrics import Metrics
+from ..ending import Ending
 from ..exchange import Exchange
 from .agent import Agent
 from .desk import Desk, describe
 from .limits import Counters
 from .media import Switchboard
-from .metrics import SipFigures, families
+from .metrics import SipFigures, families, sip_figures
 from .registration import Registration
 from .settings import SipSettings
 
@@ -25,9 +24,6 @@ _NAMES_S = 300.0
 
 #: After the last BYE: what is still to be answered or sent again.
 _FAREWELL_S = 0.3
-
-#: Threads take the interpreter from each other this often. Python's own 5 ms would be half a tick of the exchange.
-_SWITCH_S = 0.0005
 
 
 class Host:
@@ -41,19 +37,16 @@ class Host:
         self._settings = settings
         self._said = said
         self._every_s = every_s
-        self._ends = 0
-        self._ending: asyncio.Event
-        self._hurry: asyncio.Event
+        self._ending: Ending
 
     async def run(self) -> dict[str, Any]:
         """Serve; gives the figures at the end. Raises :class:`FullbandError` where it cannot start."""
         settings = self._settings
-        sys.setswitchinterval(_SWITCH_S)
         loop = asyncio.get_running_loop()
-        self._ending, self._hurry = asyncio.Event(), asyncio.Event()
+        self._ending = Ending()
         lanes = settings.max_calls * (1 if settings.answer else 2)
-        with Exchange(settings.model, lanes) as exchange:
-            agent = Agent(settings, Switchboard(exchange, settings.rtp_ports, settings.latch))
+        with self._ending, Exchange(settings.model, lanes) as exchange:
+            agent = Agent(settings, Switchboard(exchange, settings.rtp_ports, settings.latch, settings.opus_complexity))
             loop.set_exception_handler(lambda _, context: self._fault(agent.counters, context))
             desk = Desk(agent, settings, self._said)
             registration = None
@@ -63,8 +56,6 @@ class Host:
             if settings.metrics_port is not None:
                 metrics = Metrics(settings.metrics_port, _figures(agent, desk, registration), families)
                 self._said(f"figures for Prometheus: http://127.0.0.1:{metrics.port}/metrics")
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self.end)
             tasks: list[asyncio.Task[None]] = []
             try:
                 for place in await agent.start():
@@ -74,13 +65,11 @@ class Host:
                     registration.start()
                 tasks.append(loop.create_task(self._watch(agent, desk, registration, metrics)))
                 tasks.append(loop.create_task(self._look_up(agent)))
-                await self._ending.wait()
+                await self._ending.asked()
                 await self._leave(agent, desk, registration)
             finally:
                 for task in tasks:
                     task.cancel()
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    loop.remove_signal_handler(number)
                 desk.hang_up_all("shutting down")
                 await asyncio.sleep(_FAREWELL_S)
                 await agent.close()
@@ -95,8 +84,7 @@ class Host:
 
     def end(self) -> None:
         """Once: drain. Twice: hang up."""
-        self._ends += 1
-        (self._ending if self._ends == 1 else self._hurry).set()
+        self._ending.ask()
 
     async def _leave(self, agent: Agent, desk: Desk, registration: Registration | None) -> None:
         agent.draining = True
@@ -105,10 +93,7 @@ class Host:
         if desk.calls:
             seconds = self._settings.drain_seconds
             self._said(f"no new calls; waiting up to {seconds:.0f} s for {desk.calls} to end; once more hangs up")
-            waits = [asyncio.ensure_future(work) for work in (desk.drain(seconds), self._hurry.wait())]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
+            await self._ending.drained(desk.drain(), seconds)
 
     async def _watch(self, agent: Agent, desk: Desk, registration: Registration | None, metrics: Any) -> None:
         told_s = 0.0
@@ -140,9 +125,7 @@ def _figures(agent: Agent, desk: Desk, registration: Registration | None) -> Sip
         for leg, counted in conversation.figures().items()
     ]
     registered = None if registration is None else registration.registered
-    return SipFigures(
-        dataclasses.replace(agent.counters), dict(agent.counters.calls), desk.calls, agent.draining, registered, legs
-    )
+    return sip_figures(agent.counters, desk.calls, agent.draining, registered, legs)
 
 
 def _counted(counters: Counters) -> dict[str, int]:

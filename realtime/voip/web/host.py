@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +11,12 @@ from aiohttp import web
 
 from ...errors import FullbandError
 from ...metrics import Metrics
+from ..ending import Ending
 from ..exchange import Exchange
+from ..metrics import HostFigures
 from ..sip.limits import Gate
 from .guard import Guard
-from .metrics import WebFigures, families
+from .metrics import COUNTERS, WebFigures, families
 from .server import Server
 from .sessions import Sessions
 from .settings import WebSettings
@@ -24,31 +24,31 @@ from .uploads import Uploads
 
 _FIGURES_S = 1.0
 
-#: As in :mod:`..sip.host`: threads take the interpreter from each other this often.
-_SWITCH_S = 0.0005
-
 #: Requests that are being answered at the end.
 _FAREWELL_S = 1.0
 
 
 class Host:
-    """Serves *settings* until Ctrl-C or SIGTERM. *said* is told what happens, in words for people."""
+    """Serves *settings* until somebody ends it. *said* is told what happens, in words for people.
+
+    The first SIGTERM or Ctrl-C drains: no new sessions, and up to ``drain_seconds`` for those that there are, with all
+    that their pages can ask for. A second one hangs up.
+    """
 
     def __init__(self, settings: WebSettings, said: Callable[[str], None]) -> None:
         self._settings = settings
         self._said = said
         self._faults = 0
-        self._ending: asyncio.Event
+        self._ending: Ending
 
     async def run(self) -> dict[str, Any]:
         """Serve; gives the figures at the end. Raises :class:`FullbandError` where it cannot start."""
         settings = self._settings
         token, tls = settings.token(), settings.tls()
-        sys.setswitchinterval(_SWITCH_S)
         loop = asyncio.get_running_loop()
-        self._ending = asyncio.Event()
+        self._ending = Ending()
         loop.set_exception_handler(lambda _, context: self._fault(context.get("exception") or context["message"]))
-        with Exchange(settings.model, settings.max_sessions) as exchange:
+        with self._ending, Exchange(settings.model, settings.max_sessions) as exchange:
             gate = Gate(settings.requests_per_second, settings.sessions_per_second, burst_seconds=5.0)
             guard = Guard(token, gate, self._fault)
             sessions = Sessions(exchange, settings, self._said)
@@ -56,16 +56,17 @@ class Host:
             application = Server(settings, guard, sessions, uploads).application()
             runner = web.AppRunner(application, access_log=None, logger=_silent(), shutdown_timeout=_FAREWELL_S)
             metrics = None
+            tasks: list[asyncio.Task[None]] = []
 
             def figures() -> WebFigures:
                 counted = {"requests": guard.requests, "refused": guard.refused, "throttled": guard.throttled}
                 counted |= {"faults": self._faults, "conversions": uploads.conversions}
-                return WebFigures(
-                    counted, dict(sessions.ended), sessions.count, exchange.statistics(), sessions.figures()
-                )
+                host = HostFigures(
+                    "fullband_web", "sessions", COUNTERS, counted, dict(sessions.ended), sessions.count,
+                    sessions.draining, sessions.figures(),
+                )  # fmt: skip
+                return WebFigures(host, exchange.statistics())
 
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._ending.set)
             try:
                 await runner.setup()
                 port = await self._listen(runner, tls)
@@ -77,16 +78,12 @@ class Host:
                 self._said(f"listening on {'https' if tls else 'http'}://{shown}:{port}/")
                 if token is not None:
                     self._said("the page asks for the token; or open it with #token=… behind the address")
-                while not self._ending.is_set():
-                    if metrics is not None:
-                        metrics.update(figures())
-                    try:
-                        await asyncio.wait_for(self._ending.wait(), _FIGURES_S)
-                    except TimeoutError:
-                        continue
+                tasks.append(loop.create_task(_tell(metrics, figures)))
+                await self._ending.asked()
+                await self._leave(sessions)
             finally:
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    loop.remove_signal_handler(number)
+                for task in tasks:
+                    task.cancel()
                 await sessions.close("this host is shutting down")
                 await runner.cleanup()
                 uploads.close()
@@ -94,11 +91,22 @@ class Host:
                     metrics.close()
             last = figures()
             return {
-                "ended": last.ended,
-                **last.counted,
+                "ended": last.host.ended,
+                **last.host.counted,
                 "records_lost": sessions.lost,
                 "exchange": last.clock.as_dict(),
             }
+
+    def end(self) -> None:
+        """Once: drain. Twice: hang up."""
+        self._ending.ask()
+
+    async def _leave(self, sessions: Sessions) -> None:
+        sessions.draining = True
+        if sessions.count:
+            seconds, count = self._settings.drain_seconds, sessions.count
+            self._said(f"no new sessions; waiting up to {seconds:.0f} s for {count} to end; once more hangs up")
+            await self._ending.drained(sessions.drain(), seconds)
 
     async def _listen(self, runner: web.AppRunner, tls: Any) -> int:
         host, port = self._settings.place()
@@ -114,6 +122,12 @@ class Host:
         """What no handler has caught, in one line."""
         self._faults += 1
         self._said(f"fault: {what!r}; please report it")
+
+
+async def _tell(metrics: Metrics | None, figures: Callable[[], WebFigures]) -> None:
+    while metrics is not None:
+        metrics.update(figures())
+        await asyncio.sleep(_FIGURES_S)
 
 
 def _silent() -> logging.Logger:

@@ -28,6 +28,8 @@ class Sessions:
         #: Those that have ended, by how.
         self.ended: dict[str, int] = {}
         self.draining = False
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     @property
     def count(self) -> int:
@@ -48,6 +50,7 @@ class Sessions:
         offer = read_offer(sdp)
         session = Session(self._exchange, self._settings, source, self._over)
         self._open[session.id] = session
+        self._empty.clear()
         try:
             return session, await session.answer(offer, band, bypass)
         except BaseException as error:
@@ -72,6 +75,8 @@ class Sessions:
 
     def _over(self, session: Session) -> None:
         self._open.pop(session.id, None)
+        if not self._open:
+            self._empty.set()
         record = session.record
         self.ended[record.outcome] = self.ended.get(record.outcome, 0) + 1
         self._records.write(record)
@@ -79,6 +84,11 @@ class Sessions:
         task = asyncio.ensure_future(session.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    async def drain(self) -> None:
+        """Open no more and wait until those that there are have ended by themselves."""
+        self.draining = True
+        await self._empty.wait()
 
     async def close(self, reason: str) -> None:
         """End all of them, and wait for it."""

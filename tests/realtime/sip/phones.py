@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -147,6 +148,21 @@ class Phone:
             response.headers.set_single("Content-Type", "application/sdp")
         self.say(response)
 
+    async def call(self, to: str, body: str = SDP.format(""), **headers: str) -> tuple[SipRequest, SipResponse]:
+        """An INVITE that is answered and acknowledged, and its answer."""
+        invite = self.invite(to, body, **headers)
+        self.say(invite)
+        answer = await self.response(200, "INVITE")
+        self.say(self.within("ACK", invite, answer, 1))
+        return invite, answer
+
+    def cancel(self, invite: SipRequest) -> None:
+        """Take *invite* back."""
+        cancel = self.make("CANCEL", invite.uri, CSeq="1 CANCEL", Contact="")
+        for name in ("Via", "From", "To", "Call-ID"):
+            cancel.headers.set_single(name, invite.headers.get(name)[0])
+        self.say(cancel)
+
     async def hang_up(self, invite: SipRequest, answer: SipResponse, number: int = 2) -> None:
         """BYE, and its answer."""
         self.say(self.within("BYE", invite, answer, number))
@@ -199,6 +215,32 @@ async def agent(*phones: Phone, timers: Timers = FAST, **settings: Any) -> Async
         desk.hang_up_all("end of test")
         await one.close()
         exchange.close()
+
+
+@asynccontextmanager
+async def answering(**settings: Any) -> AsyncIterator[tuple[Phone, Running]]:
+    """Alice, and an agent that answers her; with echo, where *settings* wish nothing else."""
+    with Phone("alice") as alice:
+        async with agent(alice, **{"answer": "echo"} | settings) as running:
+            yield alice, running
+
+
+@asynccontextmanager
+async def bridged(**settings: Any) -> AsyncIterator[tuple[Phone, Phone, Running]]:
+    """Alice, Bob, and an agent through which she can reach him."""
+    with Phone("alice") as alice, Phone("bob") as bob:
+        async with agent(alice, bridge_to=bob.uri, **settings) as running:
+            yield alice, bob, running
+
+
+def in_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run *test* in a loop of its own, and fail where it does not end."""
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(*arguments, **named), 120.0))
+
+    return run
 
 
 async def up(caller: Phone, callee: Phone, to: str, **headers: str) -> tuple[SipRequest, SipResponse, SipRequest]:

@@ -35,21 +35,30 @@ _FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
 )
 
-#: A worklet would need a module of its own, which the page's policy does not let in from elsewhere.
-_LISTEN = """() => {
-  const context = new AudioContext({ sampleRate: 48000 });
-  const ear = context.createScriptProcessor(8192, 1, 1);
-  window.heardBlocks = [];
-  window.ear = ear;
-  ear.onaudioprocess = ({ inputBuffer }) => window.heardBlocks.push(inputBuffer.getChannelData(0).slice());
-  context.createMediaStreamSource(document.getElementById("heard").srcObject).connect(ear);
-  ear.connect(context.destination);
+#: A node of Web Audio would lose blocks whenever the page is busy; a reader has them kept until it comes to them.
+_LISTEN = """async () => {
+  const [track] = document.getElementById("heard").srcObject.getAudioTracks();
+  const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 3000 }).readable.getReader();
+  const blocks = (window.heardBlocks = []);
+  (async () => {
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      const block = new Float32Array(read.value.numberOfFrames);
+      read.value.copyTo(block, { planeIndex: 0, format: "f32-planar" });
+      if (read.value.sampleRate !== 48000) throw new Error(`${read.value.sampleRate} Hz`);
+      blocks.push(block);
+      read.value.close();
+    }
+  })();
 }"""
 
 _HEARD = """() => {
   const blocks = window.heardBlocks.splice(0);
-  const bytes = new Uint8Array(blocks.length * 4 * 8192);
-  blocks.forEach((block, k) => bytes.set(new Uint8Array(block.buffer), 4 * 8192 * k));
+  const bytes = new Uint8Array(blocks.reduce((size, block) => size + block.byteLength, 0));
+  let end = 0;
+  for (const block of blocks) {
+    bytes.set(new Uint8Array(block.buffer), end);
+    end += block.byteLength;
+  }
   let text = "";
   for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
   return btoa(text);
@@ -90,7 +99,9 @@ class WebHost:
         return self._log.read_text(errors="replace")
 
     def end(self) -> int:
-        """As Ctrl-C does; gives the exit status."""
+        """As Ctrl-C does, and again where it would wait for a session; gives the exit status."""
+        self.process.send_signal(signal.SIGINT)
+        poll(lambda: "once more hangs up" in self.log or self.process.poll() is not None, "the end of the host", 30.0)
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(30.0)
 
