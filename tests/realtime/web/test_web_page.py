@@ -64,12 +64,12 @@ def low_band(samples: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def likeness(heard: NDArray[np.float32], said: NDArray[np.float32]) -> tuple[float, float]:
-    """Of windows of 0.25 s of *heard* that hold speech, beside *said* over and over: how like the low band of a quarter
-    of them is, at least, to where it is most like; and how far apart, in ms, the middle half of these places are.
+    """Of windows of 0.1 s of *heard* that hold speech, beside *said* over and over: how like the low band of half of
+    them is, at least, to where it is most like; and how far apart, in ms, the middle half of these places are.
 
-    A quarter, as both jitter buffers stretch and conceal what a busy machine makes late.
+    A window in which a jitter buffer stretches, cuts or conceals is like nothing: on a busy machine that is one in ten.
     """
-    window = 12_000
+    window = 4_800
     heard_low = low_band(heard)
     said_low = low_band(said)
     likenesses, shifts = [], []
@@ -86,12 +86,9 @@ def likeness(heard: NDArray[np.float32], said: NDArray[np.float32]) -> tuple[flo
         place = int(correlation.argmax())
         likenesses.append(float(correlation[place]))
         shifts.append((place - start) % size)
-    assert len(likenesses) >= 4, "the voice was not heard"
-    like = float(np.percentile(likenesses, 75))
-    best = [shift for shift, one in zip(shifts, likenesses, strict=True) if one >= like]
-    around = np.angle(np.exp(2j * np.pi * (np.array(best) - best[0]) / size)) * size / (2 * np.pi)
-    spread = np.subtract(*np.percentile(around, [75, 25]))
-    return like, float(spread) / 48.0
+    assert len(likenesses) >= 8, "the voice was not heard"
+    around = np.angle(np.exp(2j * np.pi * (np.array(shifts) - np.median(shifts)) / size)) * size / (2 * np.pi)
+    return float(np.median(likenesses)), float(np.subtract(*np.percentile(around, [75, 25]))) / 48.0
 
 
 def test_a_page_hears_itself_full_band_and_as_it_was_with_bypass(place: Place) -> None:
@@ -132,10 +129,16 @@ def test_a_page_hears_itself_full_band_and_as_it_was_with_bypass(place: Place) -
               (("full", full), ("dull", dull))}  # fmt: skip
     assert levels["full"] > -30.0
     assert levels["dull"] < levels["full"] - 15.0
-    like, spread_ms = likeness(full, voice(48_000))
-    assert like > 0.9
-    # A browser's own buffer stretches and shortens time on a busy machine; the voice stays where it was all the same.
-    assert spread_ms < 150.0
+    # Either way is Opus at the browser's or the host's bit rate, .98 each; what is heard has been through both. The
+    # buffers shift time by some periods of the voice while they settle.
+    for way, (heard, said, least) in {
+        "to the host": (sides["before"], voice(48_000), 0.95),
+        "from the host": (full, sides["after"], 0.95),
+        "there and back": (full, voice(48_000), 0.9),
+    }.items():
+        like, spread_ms = likeness(heard, said)
+        assert like > least, way
+        assert spread_ms < 150.0, way
 
     # Right before and right after the network, to the sample.
     before, after = sides["before"], sides["after"]
