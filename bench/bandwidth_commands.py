@@ -32,12 +32,13 @@ _NOISES = columns(
 )  # fmt: skip
 _GAINS = columns(
     ("colour", "noise"), ("level_dbfs", "dBFS", "g"), ("cutoff_hz", "cutoff Hz", "g"), ("full_band", "goes on above"),
-    ("first_step_db", "step dB, at first", ".1f"), ("later_step_db", "later", ".1f"),
-    ("first_gain_db", "gain dB, at first", ".1f"), ("later_gain_db", "later", ".1f"),
+    ("first_step_db", "step dB, at first", ".1f"), ("again_step_db", "again", ".1f"), ("later_step_db", "later", ".1f"),
+    ("first_gain_db", "gain dB, at first", ".1f"), ("again_gain_db", "again", ".1f"), ("later_gain_db", "later", ".1f"),
 )  # fmt: skip
 _GAINS_NOTE = (
     "Step: what is added above the cutoff against the noise below it, by density. Gain: what a noise that goes on "
-    "above the cutoff grows by there. At first: half a second to two; later: from five seconds on; -200 dB is nothing."
+    "above the cutoff grows by there. At first: the first two seconds; again: those after two of digital silence; "
+    "later: from five seconds on; -200 dB is nothing."
 )
 _VOICES = columns(
     ("over", "voices"), ("cutoff_hz", "cutoff Hz", "g"), ("recordings", "recordings", "d"),
@@ -46,6 +47,14 @@ _VOICES = columns(
 _VOICES_NOTE = (
     "After four seconds of the noise alone, and over it, from the first sound on. Changed: recordings that have a "
     "sample within the voice which the guard makes another."
+)
+_STARTS = columns(
+    ("beginning", "voices begin"), ("cutoff_hz", "cutoff Hz", "g"), ("recordings", "recordings", "d"),
+    ("lost_percent", "lost %", ".2f"), ("median_whole_ms", "whole after, ms", ".0f"), ("p90_whole_ms", "p90", ".0f"),
+)  # fmt: skip
+_STARTS_NOTE = (
+    "Lost: of the energy of the high band in the first 0.3 s of a voice, by the guard. Whole: from then on the guard "
+    "takes nothing."
 )
 
 
@@ -88,17 +97,45 @@ def noise_run(data: Path, most: int, model_name: str, progress: Callable[[str], 
     if model is None:
         raise FullbandError("without a model nothing is added to noise", exit_status=2)
     document = Document("noise", {"data": data.name, "voices": most, "model": model_name})
-    gains = [rounded(asdict(row)) for row in noise.run(model, progress)]
-    costs = noise.run_voices(model, data, most, progress)
+    rows = noise.run(model, progress)
+    costs, starts = noise.run_voices(model, noise.read_voices(data, most), progress)
+    gains = [rounded(asdict(row)) for row in rows]
     voices = [
         {**asdict(cost), "over": "clean" if cost.snr_db is None else f"{cost.snr_db:g} dB over noise"} for cost in costs
     ]
+    begun = [rounded(asdict(start)) for start in starts]
     document.tables.append(Table("Steady noise without a voice", _GAINS, gains, _GAINS_NOTE))
     document.tables.append(Table("Voices", _VOICES, voices, _VOICES_NOTE))
-    document.figures = {"gains": gains, "voices": voices}
-    most_db = max(float(row["later_step_db"]) for row in gains)
+    document.tables.append(Table("First words", _STARTS, begun, _STARTS_NOTE))
+    document.figures = {"gains": gains, "voices": voices, "starts": begun}
     worst = max(cost.lsd_guarded - cost.lsd_free for cost in costs)
+    step_db = max(max(_steps(row)) for row in rows)
+    lost_percent = max(start.lost_percent for start in starts)
     document.verdicts.append(
-        f"Noise is extended by {most_db:.0f} dB at most from five seconds on; voices lose {worst:+.4f} of LSD at most."
+        f"Noise is extended by {step_db:.0f} dB at most, from its first sample on; voices lose {worst:+.4f} of LSD at "
+        f"most, first words {lost_percent:.1f} % of their high band's energy."
     )
+    document.problems += _noise_problems(rows, starts)
     return document
+
+
+def _steps(row: noise.NoiseGain) -> tuple[float, float, float]:
+    return row.first_step_db, row.again_step_db, row.later_step_db
+
+
+def _noise_problems(rows: list[noise.NoiseGain], starts: list[noise.VoiceStart]) -> list[str]:
+    problems = []
+    for row in rows:
+        gains_db = [gain or 0.0 for gain in (row.first_gain_db, row.again_gain_db, row.later_gain_db)]
+        if max(_steps(row)) > noise.MOST_STEP_DB or max(gains_db) > noise.MOST_GAIN_DB:
+            problems.append(
+                f"{row.colour} noise of {row.level_dbfs:g} dBFS, cutoff {row.cutoff_hz:g} Hz: extended by "
+                f"{max(_steps(row)):.0f} dB, {max(gains_db):.1f} dB louder"
+            )
+    problems += [
+        f"voices that begin {start.beginning}, cutoff {start.cutoff_hz:g} Hz, lose {start.lost_percent:.1f} % of "
+        "their first word's high band"
+        for start in starts
+        if start.lost_percent > noise.MOST_LOST_PERCENT
+    ]
+    return problems

@@ -15,7 +15,7 @@ from .hopping import Hopping
 from .native.memory import aligned_zeros
 from .native.network import NETWORK, run_hops_at
 from .native.ring import RING_SAMPLES, Ring
-from .native.steadiness import PITCH_SAMPLES, STEADY, STEADY_SECONDS
+from .native.steadiness import LONG_STEADY_SAMPLES, PITCH_SAMPLES, STEADY, STEADY_SECONDS
 from .native.tally import Tally
 from .onnx.contract import CONTROLS, RATE_HZ, Contract, read_contract
 from .onnx.runtime import api
@@ -177,10 +177,9 @@ class Inference(Hopping):
         self._listen_anew(slice(lane, lane + 1))
 
     def _listen_anew(self, lanes: slice) -> None:
-        """What *lanes* will hear is not known to be noise."""
-        self._steady["steady_samples"][lanes] = 0
-        self._steady["floor_db"][lanes] = 0.0
-        self._steady["gain"][lanes] = 1.0
+        """*lanes* have heard no voice so far."""
+        self._steady[lanes] = 0
+        self._steady["steady_samples"][lanes] = LONG_STEADY_SAMPLES
 
     @property
     def stage_latencies(self) -> tuple[tuple[str, int], ...]:

@@ -85,7 +85,8 @@ def test_the_latency_of_a_chain_is_the_one_computed(
 def test_hops_of_two_lengths_meet_in_one_chain(doubling: Path, tmp_path: Path, noise: NDArray[np.float32]) -> None:
     other = identity_model(tmp_path / "other.onnx", hop=128)
     stages = ({"plugin": "network"}, {"plugin": str(other)})
-    quiet = 0.3 * noise  # below where the output is limited
+    swell = 1.0 - 0.9 * np.cos(2 * np.pi * 8.0 * np.arange(noise.shape[1]) / 48_000)  # what is steady is no voice
+    quiet = (0.3 * swell * noise).astype(np.float32)  # below where the output is limited
     with _live(quiet, _settings(*stages, model=doubling), freewheel=True) as (device, engine):
         device.wait()
         delay = engine.delay_samples

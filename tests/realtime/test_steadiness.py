@@ -42,11 +42,39 @@ def voice() -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize(("colour", "level_dbfs"), [("white", -30.0), ("pink", -50.0), ("fan", -50.0)])
-def test_to_noise_alone_nothing_is_added_in_the_end(colour: str, level_dbfs: float) -> None:
-    x = _noise(colour, NOISE_SECONDS, level_dbfs)
+def test_to_noise_alone_nothing_is_added_from_its_first_sample(colour: str, level_dbfs: float) -> None:
+    x = _noise(colour, 3, level_dbfs)
+    assert _high(x, guarded=False).any()
+    assert not _high(x).any()
+
+
+@pytest.mark.parametrize("colour", ["white", "fan"])
+def test_noise_after_a_muted_stretch_is_no_voice(colour: str) -> None:
+    x = _noise(colour, 3, -40.0)
+    x[: RATE_HZ // 3] = x[RATE_HZ : 2 * RATE_HZ] = 0.0
+    assert not _high(x).any()
+
+
+def test_noise_that_grows_louder_is_a_voice_for_a_moment() -> None:
+    x = _noise("pink", 4, -60.0)
+    x[RATE_HZ:] *= 10.0
     high = _high(x)
-    assert np.abs(high[RATE_HZ // 2 : RATE_HZ]).max() > 0.0
-    assert not high[-RATE_HZ // 2 :].any()
+    assert high[RATE_HZ : RATE_HZ + RATE_HZ // 4].any()
+    assert not high[-RATE_HZ // 8 :].any()
+
+
+@pytest.mark.parametrize("silence_seconds", [0, 1])
+def test_a_voice_out_of_nothing_has_its_high_band_from_the_first_word(
+    voice: NDArray[np.float32], silence_seconds: int
+) -> None:
+    """A voice that begins with its first sample, in the midst of a sound, and one that is unmuted so."""
+    begun = int(np.flatnonzero(np.abs(voice) > 0.1 * np.abs(voice).max())[0])
+    x = np.concatenate([np.zeros(silence_seconds * RATE_HZ, np.float32), voice[begun:]])
+    guarded, free = (_high(x, guarded)[silence_seconds * RATE_HZ :] for guarded in (True, False))
+    lost = (guarded - free).astype(float)
+    word = slice(0, RATE_HZ // 3)
+    assert np.sum(lost[word] ** 2) < 0.05 * np.sum(free[word].astype(float) ** 2)
+    assert not lost[RATE_HZ // 8 :].any()
 
 
 @pytest.mark.parametrize("snr_db", [20.0, 60.0])
@@ -67,4 +95,5 @@ def test_a_held_note_is_no_noise() -> None:
     t = np.arange(5 * RATE_HZ) / RATE_HZ
     note = sum(np.exp(-(((k * 220 - 700) / 600) ** 2)) * np.sin(2 * np.pi * 220 * k * t) for k in range(1, 30))
     x = (0.05 * np.asarray(note)).astype(np.float32)
-    np.testing.assert_array_equal(_high(x), _high(x, guarded=False))
+    begun = RATE_HZ // 20
+    np.testing.assert_array_equal(_high(x)[begun:], _high(x, guarded=False)[begun:])
