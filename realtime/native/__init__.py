@@ -20,6 +20,27 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.np import linalg
+
+
+def _load_without_scipy() -> None:
+    """Let numba load its part that looks for SciPy's BLAS, which takes a quarter of a second, and find none.
+
+    Nothing here multiplies matrices; what does so elsewhere asks for it by itself.
+    """
+    asked = linalg.ensure_blas
+    linalg.ensure_blas = _refuse
+    try:
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        linalg.ensure_blas = asked
+
+
+def _refuse() -> None:
+    raise ImportError
+
+
+_load_without_scipy()
 
 
 def _digest() -> str:
