@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .bandwidth import POLL_SAMPLES, RATE_HZ, Samples, opinions
 from .noise import stationary
 
-NOISES = ("white", "pink", "hiss", "fan", "hum", "room tone", "ambience", "silence")
+NOISES = ("white", "pink", "hiss", "fan", "hum", "room tone", "birds", "ambience", "silence")
 LEVELS_DBFS = (-70.0, -50.0, -30.0)
 
 _NOISE_SECONDS = 10.0
@@ -66,6 +66,18 @@ def _room_tone(count: int) -> NDArray[np.float64]:
     return np.asarray(noise * 10.0 ** (0.05 * wander_db))
 
 
+def _birds(count: int) -> NDArray[np.float64]:
+    """Chirps of a tenth of a second, as loud at twice their pitch, four a second: they rise and fall as speech does."""
+    rng = np.random.default_rng(1)
+    length = RATE_HZ // 8
+    song = np.zeros(count + length)
+    for start in range(0, count, RATE_HZ // 4):
+        pitch_hz = np.linspace(*rng.uniform(1_500.0, 3_000.0, 2), length)
+        phase = 2.0 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
+        song[start : start + length] += np.hanning(length) * (np.sin(phase) + np.sin(2.0 * phase))
+    return song[:count] + 0.01 * stationary("pink", count, RATE_HZ / 2)
+
+
 def noise_of(kind: str, count: int, level_dbfs: float, ambience: Samples) -> Samples:
     """*count* samples of a noise of :data:`NOISES` at *level_dbfs*; *ambience* is a recording."""
     if kind == "silence":
@@ -74,6 +86,7 @@ def noise_of(kind: str, count: int, level_dbfs: float, ambience: Samples) -> Sam
         "hiss": lambda: _hiss(count),
         "hum": lambda: _hum(count),
         "room tone": lambda: _room_tone(count),
+        "birds": lambda: _birds(count),
         "ambience": lambda: np.resize(ambience, count),
     }
     made = makers[kind]() if kind in makers else stationary(kind, count, RATE_HZ / 2)
@@ -107,7 +120,8 @@ def false_flips(voices: tuple[Samples, Samples], noise: Samples) -> tuple[float,
 
 
 def run(data: Path, tell: Callable[[str], None]) -> list[NoiseRow]:
-    """Every noise at every level, with voices of 4 and 8 kHz and of the whole band between."""
+    """Every noise at every level, with voices of 4 and 8 kHz and of the whole band between; ambience as recorded in
+    every place."""
     from model.data.corpus import find_clips, read_clip
 
     count = round(_VOICE_SECONDS * RATE_HZ)
@@ -119,7 +133,8 @@ def run(data: Path, tell: Callable[[str], None]) -> list[NoiseRow]:
         for level_dbfs in LEVELS_DBFS[-1:] if kind == "silence" else LEVELS_DBFS:
             tell(f"{kind} at {level_dbfs:g} dBFS")
             minutes, flips = 0.0, 0
-            for k, rate_hz in enumerate(_VOICE_RATES_HZ):
+            for k in range(len(recordings) if kind == "ambience" else len(_VOICE_RATES_HZ)):
+                rate_hz = _VOICE_RATES_HZ[k % len(_VOICE_RATES_HZ)]
                 noise = noise_of(kind, round(_NOISE_SECONDS * RATE_HZ), level_dbfs, recordings[k % len(recordings)])
                 pair = [_narrow(voices[(2 * k + j) % len(voices)], rate_hz) for j in (0, 1)]
                 found = false_flips((pair[0], pair[1]), noise if own else _narrow(noise, rate_hz))
