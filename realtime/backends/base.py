@@ -6,6 +6,14 @@ from typing import Protocol, runtime_checkable
 
 from ..engine import Engine, StreamFormat
 
+#: Drivers are known to report wrapped-around nonsense (PipeWire's JACK library for one).
+_CREDIBLE_LATENCY_S = 5.0
+
+
+def credible_latency_ms(reported_s: float) -> float | None:
+    """The latency that a driver reports; None where it does not, or tells nonsense."""
+    return 1000.0 * reported_s if 0.0 < reported_s < _CREDIBLE_LATENCY_S else None
+
 
 @runtime_checkable
 class Backend(Protocol):

@@ -8,6 +8,7 @@ from ..devices import Device, find, import_sounddevice
 from ..engine import Engine, StreamFormat
 from ..errors import FullbandError
 from . import library
+from .base import credible_latency_ms
 from .watch import DefaultWatch, JackWatch, pipewire_default
 
 #: Host APIs whose devices all follow one clock.
@@ -22,9 +23,6 @@ _ALSA_HARDWARE = "(hw:"
 #: Of PulseAudio behind ALSA: at its "low" 9 ms blocks are of 2 ms and at 10 to 20 ms some are of 1 to 5 frames; both
 #: run dry as soon as the machine is busy. From here on blocks are even.
 _SERVED_LATENCY_S = 0.03
-
-#: Drivers are known to report wrapped-around nonsense (PipeWire's JACK library for one).
-_CREDIBLE_LATENCY_S = 5.0
 
 
 class PortAudio:
@@ -225,8 +223,7 @@ class PortAudio:
         reported = self._streams[0].latency
         if len(self._streams) == 2:
             reported = (self._streams[0].latency, self._streams[1].latency)
-        capture, playback = (1000.0 * value if 0.0 < value < _CREDIBLE_LATENCY_S else None for value in reported)
-        return capture, playback
+        return credible_latency_ms(reported[0]), credible_latency_ms(reported[1])
 
     def describe(self) -> str:
         return f"{self.capture_device.label} → {self.playback_device.label}"

@@ -6,6 +6,7 @@ backends; what the callback does is the same compiled code.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,11 @@ import numpy as np
 from ..engine import Engine, StreamFormat
 from ..errors import FullbandError, nearest
 from ..native.callbacks import serve_duplex
+from .base import credible_latency_ms
+
+#: A stream that closes at all does so within a few blocks. PortAudio's JACK part waits ten minutes for a server that is
+#: gone, and PyAudio cannot be given another copy of the library, as :mod:`.library` does for sounddevice.
+_CLOSE_SECONDS = 2.0
 
 
 def _import_pyaudio() -> Any:
@@ -103,12 +109,19 @@ class PyAudio:
             raise FullbandError(f"PyAudio cannot open {self.describe()}: {error}") from None
 
     def stop(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
-        if self._audio is not None:
-            self._audio.terminate()
-            self._audio = None
+        """Raises :class:`FullbandError` where the audio server has gone and PyAudio hangs in it."""
+        audio, stream, self._audio, self._opened = self._audio, self._opened, None, None
+        if stream is not None:
+            closing = threading.Thread(target=stream.close, daemon=True)
+            closing.start()
+            closing.join(_CLOSE_SECONDS)
+            if closing.is_alive():
+                raise FullbandError(
+                    f"{self.describe()} is gone, and PyAudio cannot let go of it: start again when it is back, or use "
+                    "--backend portaudio, which goes on by itself"
+                )
+        if audio is not None:
+            audio.terminate()
 
     @property
     def active(self) -> bool:
@@ -122,7 +135,8 @@ class PyAudio:
     def device_latency_ms(self) -> tuple[float | None, float | None]:
         if self._opened is None:
             return None, None
-        return 1000.0 * self._opened.get_input_latency(), 1000.0 * self._opened.get_output_latency()
+        opened = self._opened
+        return credible_latency_ms(opened.get_input_latency()), credible_latency_ms(opened.get_output_latency())
 
     def describe(self) -> str:
         return f"{self._capture['name']} → {self._playback['name']} (PyAudio)"
