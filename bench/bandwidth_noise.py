@@ -72,10 +72,11 @@ def _birds(count: int) -> NDArray[np.float64]:
     length = RATE_HZ // 8
     song = np.zeros(count + length)
     for start in range(0, count, RATE_HZ // 4):
-        pitch_hz = np.linspace(*rng.uniform(1_500.0, 3_000.0, 2), length)
+        first_hz, last_hz = rng.uniform(1_500.0, 3_000.0, 2)
+        pitch_hz = np.linspace(first_hz, last_hz, length)
         phase = 2.0 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
         song[start : start + length] += np.hanning(length) * (np.sin(phase) + np.sin(2.0 * phase))
-    return song[:count] + 0.01 * stationary("pink", count, RATE_HZ / 2)
+    return np.asarray(song[:count] + 0.01 * stationary("pink", count, RATE_HZ / 2))
 
 
 def noise_of(kind: str, count: int, level_dbfs: float, ambience: Samples) -> Samples:
