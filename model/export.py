@@ -222,9 +222,13 @@ def _profile(path: Path, feed: Mapping[str, NDArray[np.float32]], hops: int) -> 
     return spent
 
 
-def _multiplications(name: str, numel: int) -> int:
-    """Products a hop with a table of *numel* entries: each once, but a spread serves two excitations."""
-    return numel * (2 if name.endswith("spread") else 1) if name.endswith(_TABLES) else 0
+def _multiplications(network: Core, name: str, numel: int) -> int:
+    """Products a hop with the table *name* of *numel* entries: each once for all that it is applied to."""
+    if not name.endswith(_TABLES):
+        return 0
+    excitations = network.shaper.excitations
+    times = {"shaper.analysis": excitations - 1, "shaper.gather": excitations - 1, "shaper.spread": excitations}
+    return numel * next((count for part, count in times.items() if name.startswith(part)), 1)
 
 
 def _parts(network: Core, path: Path, feed: Mapping[str, NDArray[np.float32]], hop_ms: float) -> tuple[PartCost, ...]:
@@ -234,7 +238,7 @@ def _parts(network: Core, path: Path, feed: Mapping[str, NDArray[np.float32]], h
         parameters[_part(name)] = parameters.get(_part(name), 0) + parameter.numel()
         products[_part(name)] = products.get(_part(name), 0) + parameter.numel()
     for name, buffer in network.named_buffers():
-        products[_part(name)] = products.get(_part(name), 0) + _multiplications(name, buffer.numel())
+        products[_part(name)] = products.get(_part(name), 0) + _multiplications(network, name, buffer.numel())
     spent = _profile(path, feed, 200)
     # Profiling slows small operators most; the proportions are what it tells.
     scale = hop_ms / sum(spent.values())
@@ -248,9 +252,9 @@ def _parts(network: Core, path: Path, feed: Mapping[str, NDArray[np.float32]], h
 def measure(network: Core, path: Path, hops: int = 2_000) -> Cost:
     """Count the multiplications of *network* and time the file at *path* at batch 1 on one thread."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    # Every weight of a matrix is used once a hop, and so is every entry of a transform.
+    # Every weight of a matrix is used once a hop.
     hops_per_second = network.framing.hops_per_second
-    signal = sum(_multiplications(name, buffer.numel()) for name, buffer in network.named_buffers())
+    signal = sum(_multiplications(network, name, buffer.numel()) for name, buffer in network.named_buffers())
     stream = Stream(open_session(path))
     generator = np.random.default_rng(0)
     chunk = 0.1 * generator.standard_normal((1, Core.input_samples)).astype(np.float32)

@@ -92,13 +92,15 @@ class Core(nn.Module):
         return functional.leaky_relu(self.enter(self.features(powers, floor, level, cutoff_hz)), 0.1)
 
     def _gains(self, hidden: Tensor, powers: Powers, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Amplitude [..., bands] and mix [..., excitations * bands] from the last hidden layer."""
+        """Amplitude [..., bands] and mix [..., excitations, bands] from the last hidden layer."""
         bands = self.config.gain_bands
         outputs = self.leave(hidden)
         gate = powers[1] / (powers[1] + GATE_POWER)
         amplitude = torch.exp(outputs[..., :bands].clamp(*GAIN_RANGE)) * (torch.sqrt(level) * gate)
-        logits = outputs[..., bands:].clamp(*MIX_RANGE).unflatten(-1, (self.shaper.excitations, bands))
-        return amplitude, torch.softmax(logits, dim=-2).flatten(-2)
+        logits = outputs[..., bands:].clamp(*MIX_RANGE)
+        # The batch alone is left open, so that a graph of one hop has no shape to compute.
+        logits = logits.reshape(-1, *logits.shape[1:-1], self.shaper.excitations, bands)
+        return amplitude, torch.softmax(logits, dim=-2)
 
     def _newest(self, chunk: Tensor, level: Tensor) -> Tensor:
         """Newest window of *chunk*, and a sample before it, at unit level: excitations are then the same at any."""
@@ -116,15 +118,16 @@ class Core(nn.Module):
         cutoff_hz = cutoff_hz.clamp(LOWEST_CUTOFF_HZ, HIGHEST_CUTOFF_HZ).unsqueeze(1)
         powers = self.features.powers(chunks)
         level = self.level(self.features.loudness(powers))
-        hidden = self._enter(powers, self.floor(powers[0]), level, cutoff_hz)
+        everywhere_hz = cutoff_hz.expand(-1, chunks.shape[1], -1)
+        hidden = self._enter(powers, self.floor(powers[0]), level, everywhere_hz)
         with torch.autocast(low.device.type, torch.bfloat16, enabled=self.mixed_precision):
             for layer in self.layers:
                 hidden = layer(hidden)
         gain, mix = self._gains(hidden.float(), powers, level)
         wishes = [torch.zeros_like(cutoff_hz) if wish is None else wish.unsqueeze(1) for wish in (level_db, tilt_db)]
         mask = self.shaper.crossover(cutoff_hz, *wishes)
-        rows, recent = self.rows(chunks.shape[1]), self.shaper.recent
-        frames = self.shaper(self._newest(chunks, level), rows, gain, mix, mask, recent)
+        rows = self.rows(chunks.shape[1]).expand(len(low), -1, -1)
+        frames = self.shaper(self._newest(chunks, level), rows, gain, mix, mask, self.shaper.recent)
         return overlap_add(frames, self.framing)
 
     def step(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,8 @@ HIGHEST_CUTOFF_HZ = 20_000.0
 
 #: Window of the bands above 3 kHz, which change faster: 8 ms.
 SHORT_SAMPLES = 384
+
+LN10 = math.log(10.0)
 
 #: Relative power below which a feature says nothing more (-90 dB).
 FEATURE_FLOOR = 1e-9
@@ -53,21 +57,24 @@ class Features(nn.Module):
         high_bands = triangular_bands(np.append(self.SPLIT_HZ, high_centres_hz), short_hz)[1:]
         bumps = np.linspace(erb_number(LOWEST_CUTOFF_HZ), erb_number(HIGHEST_CUTOFF_HZ), self.CUTOFF_BUMPS)
         self.bump_width = float(bumps[1] - bumps[0])
+        # Those of the short bands, and of their floors; the others are heard at any cutoff.
+        whole_hz = np.zeros(self.LONG_BANDS)
+        centres_hz = np.concatenate([whole_hz, high_centres_hz, whole_hz, high_centres_hz, [0.0]])
         buffers = {
-            "long_bands": triangular_bands(low_centres_hz, long_hz).T,
-            "short_bands": high_bands.T,
-            "short_centres_hz": high_centres_hz,
-            "bumps": bumps,
+            "long_bands": np.tile(triangular_bands(low_centres_hz, long_hz), 2).T,
+            "short_bands": np.tile(high_bands, 2).T,
+            "centres_hz": centres_hz,
+            "bumps": bumps / self.bump_width,
         }
         for name, value in buffers.items():
             self.register_buffer(name, torch.tensor(np.ascontiguousarray(value), dtype=torch.float32), False)
 
     def powers(self, chunk: Tensor) -> Powers:
         """Mean squares of all bands, and of the newest 8 ms."""
-        real, imaginary = self.long(chunk)
-        long = (real * real + imaginary * imaginary) @ self.get_buffer("long_bands")
-        real, imaginary = self.short(chunk[..., -SHORT_SAMPLES:])
-        power = real * real + imaginary * imaginary
+        spectrum = self.long(chunk)
+        long = (spectrum * spectrum) @ self.get_buffer("long_bands")
+        spectrum = self.short(chunk[..., -SHORT_SAMPLES:])
+        power = spectrum * spectrum
         short = power @ self.get_buffer("short_bands")
         return torch.cat([long, short], dim=-1), power.sum(-1, keepdim=True)
 
@@ -78,15 +85,13 @@ class Features(nn.Module):
     def forward(self, powers: Powers, floor: Tensor, level: Tensor, cutoff_hz: Tensor) -> Tensor:
         """Features [..., SIZE], relative to *level* [..., 1]; *floor* [..., BANDS] is what the powers fall to.
 
+        *cutoff_hz* [..., 1] has as many dimensions, and is as long in each, as they have.
         A recording whose floor reaches up to its cutoff has one above it; one that is gated has none.
         """
         relative = torch.cat([powers[0], floor, powers[1]], dim=-1) / (level + 1e-14)
-        logarithm = 0.5 * torch.log10(relative + FEATURE_FLOOR) + 1.0
+        logarithm = (0.5 / LN10) * torch.log(relative + FEATURE_FLOOR) + 1.0
         # What lies above the cutoff is an image, codec noise or nothing: the network shall not see it.
-        inside = ((1.05 * cutoff_hz - self.get_buffer("short_centres_hz")) / (0.1 * cutoff_hz)).clamp(0.0, 1.0)
-        sizes = [self.LONG_BANDS, self.SHORT_BANDS] * 2 + [1]
-        low, high, low_floor, high_floor, whole = logarithm.split(sizes, dim=-1)
-        number = 21.4 * torch.log10(1.0 + 0.00437 * cutoff_hz)
-        bumps = torch.exp(-(((number - self.get_buffer("bumps")) / self.bump_width) ** 2))
-        known = [low, high * inside, low_floor, high_floor * inside, whole]
-        return torch.cat([*known, bumps.expand(*low.shape[:-1], -1)], dim=-1)
+        inside = (10.5 - 10.0 * self.get_buffer("centres_hz") / cutoff_hz).clamp(0.0, 1.0)
+        number = (21.4 / LN10 / self.bump_width) * torch.log(1.0 + 0.00437 * cutoff_hz)
+        distance = number - self.get_buffer("bumps")
+        return torch.cat([logarithm * inside, torch.exp(-distance * distance)], dim=-1)

@@ -123,18 +123,19 @@ class FloorLevel(StreamingLayer):
 
 
 class RecentMean(StreamingLayer):
-    """Mean of the last *frames* of [B, T, size]; before the first frame: zeros."""
+    """Mean of the last *frames* of [B, T, *size]; before the first frame: zeros."""
 
-    def __init__(self, frames: int, size: int) -> None:
+    def __init__(self, frames: int, *size: int) -> None:
         super().__init__()
         self.frames = frames
         self.size = size
 
     def state_shape(self) -> tuple[int, ...]:
-        return (self.frames - 1, self.size)
+        return (self.frames - 1, *self.size)
 
     def forward(self, values: Tensor) -> Tensor:
-        return functional.pad(values, (0, 0, self.frames - 1, 0)).unfold(1, self.frames, 1).mean(-1)
+        before = (0, 0) * len(self.size) + (self.frames - 1, 0)
+        return functional.pad(values, before).unfold(1, self.frames, 1).mean(-1)
 
     def step(self, values: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         history = torch.cat([state, values.unsqueeze(1)], dim=1)
@@ -188,7 +189,7 @@ class VoiceLevel(StreamingLayer):
         recent = torch.maximum(power, self.recent * recent)
         near = power >= level * 10.0 ** (-self.NEAR_DB / 10.0)
         # Counting stops where it has told all, so that a state stays exact for ever.
-        hops = torch.where(near, torch.zeros_like(hops), (hops + 1.0).clamp_max(self.hold_hops + 1.0))
+        hops = torch.where(near, 0.0, (hops + 1.0).clamp_max(self.hold_hops + 1.0))
         softer = (hops > self.hold_hops) & (power * floor > 10.0 ** (self.MARGIN_DB / 10.0))
         quick, slow = torch.maximum(recent, self.quick * level), torch.maximum(power, self.decay * level)
         level = torch.where(softer, quick, slow)
@@ -213,7 +214,7 @@ class RowCounter(nn.Module):
         """Rows [B, tables] and the next state."""
         following = state + 1.0
         lengths = torch.tensor([self.lengths], dtype=torch.float32)
-        return state.long(), torch.where(following < lengths, following, torch.zeros_like(following))
+        return state.long(), torch.where(following < lengths, following, 0.0)
 
 
 class TableNoise(nn.Module):
@@ -227,14 +228,13 @@ class TableNoise(nn.Module):
         super().__init__()
         self.rows = len(noise) // hop_samples
         whole = torch.cat([noise, noise[:window_samples]])
-        real, imaginary = analysis(whole.unfold(0, window_samples, hop_samples)[: self.rows])
-        scale = torch.sqrt(self.POWER / (real.square() + imaginary.square()).mean())
-        self.register_buffer("real", real * scale, persistent=False)
-        self.register_buffer("imaginary", imaginary * scale, persistent=False)
+        spectra = analysis(whole.unfold(0, window_samples, hop_samples)[: self.rows])
+        scale = torch.sqrt(0.5 * self.POWER / spectra.square().mean())
+        self.register_buffer("spectra", spectra * scale, persistent=False)
 
-    def forward(self, row: Tensor) -> tuple[Tensor, Tensor]:
-        """Row [...] -> real and imaginary part [..., bins]."""
-        return self.get_buffer("real")[row], self.get_buffer("imaginary")[row]
+    def forward(self, row: Tensor) -> Tensor:
+        """Row [...] -> spectrum [..., 2 * bins]."""
+        return self.get_buffer("spectra")[row]
 
 
 class SignNoise(nn.Module):
@@ -254,6 +254,6 @@ class SignNoise(nn.Module):
             self.register_buffer(f"signs_{index}", torch.cat([before, hops], dim=-1), persistent=False)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Rows [..., 2] -> [..., window_samples]."""
-        signs: Tensor = self.get_buffer("signs_0")[rows[..., 0]] * self.get_buffer("signs_1")[rows[..., 1]]
+        """Rows [..., 2] -> [..., 1, window_samples]."""
+        signs: Tensor = self.get_buffer("signs_0")[rows[..., :1]] * self.get_buffer("signs_1")[rows[..., 1:]]
         return signs

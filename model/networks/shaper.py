@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,10 @@ LARGEST_RISE = 3.0
 LOWEST_HZ = 3_100.0
 
 
+NEPERS_PER_DB = math.log(10.0) / 20.0
+LN2 = math.log(2.0)
+
+
 class Shaper(nn.Module):
     """Excitations shaped by a gain and a mix per band. In the order of the mix:
 
@@ -51,16 +57,17 @@ class Shaper(nn.Module):
         self.bands = bands
         before = round((EVEN_SAMPLES - samples) / framing.hop_samples)
         self.bins = len(bins_hz)
+        triangles, bins_hz = np.tile(triangles, 2), np.tile(bins_hz, 2)
         self.steady = TableNoise(smooth_noise(), framing.hop_samples, samples, self.analysis)
         self.pulsed = SignNoise(framing.hop_samples, samples) if pulsed else None
-        self.recent = RecentMean(1 + max(0, before), (self.excitations - 1) * bands)
+        self.recent = RecentMean(1 + max(0, before), self.excitations - 1, bands)
         self.bins_hz: Tensor
         self.spread: Tensor
         self.gather: Tensor
         self.register_buffer("bins_hz", torch.tensor(bins_hz, dtype=torch.float32), False)
         self.register_buffer("spread", torch.tensor(triangles), False)
         # A band narrower than the bins' spacing may hold none.
-        mean = triangles / (triangles.sum(axis=1, keepdims=True) + 1e-9)
+        mean = 2.0 * triangles / (triangles.sum(axis=1, keepdims=True) + 1e-9)
         self.register_buffer("gather", torch.tensor(mean.T.copy()), False)
 
     @property
@@ -74,16 +81,16 @@ class Shaper(nn.Module):
         return (self.steady.rows,) if self.pulsed is None else (self.steady.rows, *self.pulsed.LENGTHS)
 
     def crossover(self, cutoff_hz: Tensor, level_db: Tensor, tilt_db: Tensor) -> Tensor:
-        """Amplitude [..., bins] that lets the high band rise over the top of the low band.
+        """Amplitude [..., 2 * bins] that lets the high band rise over the top of the low band.
 
         Above it *level_db* is added, and *tilt_db* for every octave from the cutoff.
         """
         start, end = CROSSOVER
         place = self.bins_hz / cutoff_hz
         rise = ((place - start) / (end - start)).clamp(0.0, 1.0)
-        wanted_db = level_db + tilt_db * torch.log2(place.clamp_min(1.0))
+        wanted = NEPERS_PER_DB * level_db + (NEPERS_PER_DB / LN2) * tilt_db * torch.log(place.clamp_min(1.0))
         fade = ((HIGHEST_CUTOFF_HZ - cutoff_hz) / CUTOFF_FADE_HZ).clamp(0.0, 1.0)
-        return rise * fade * torch.pow(10.0, 0.05 * wanted_db)
+        return rise * fade * torch.exp(wanted)
 
     def forward(
         self,
@@ -97,22 +104,20 @@ class Shaper(nn.Module):
         """Newest samples [..., window_samples + 1] at unit level -> windowed frame of the high band.
 
         *rows* [..., tables] choose the noise, *gain* [..., bands] is the amplitude of a bin, *mix*
-        [..., excitations * bands] the share of power (0..1) of each excitation, *mask* [..., bins] the crossover.
-        *mean* takes powers [..., (excitations - 1) * bands] and gives those of the last frames: `recent`, or its step.
+        [..., excitations, bands] the share of power (0..1) of each excitation, *mask* [..., 2 * bins] the crossover.
+        *mean* takes powers [..., excitations - 1, bands] and gives those of the last frames: `recent`, or its step.
         """
-        *shares, steady_share = torch.sqrt(mix).split(self.bands, dim=-1)
+        newest = newest.unsqueeze(-2)
         voice = newest[..., 1:]
-        excitations = [voice * torch.sin(torch.log(voice.abs() + 1e-6))]
+        excitations = voice * torch.sin(torch.log(voice.abs() + 1e-6))
         if self.pulsed is not None:
-            excitations.append((voice - newest[..., :-1]) * self.pulsed(rows[..., 1:]))
-        spectra = [self.analysis(excitation) for excitation in excitations]
-        powers = [(real * real + imaginary * imaginary) @ self.gather for real, imaginary in spectra]
-        power = torch.cat(powers, dim=-1)
-        levels = torch.maximum(mean(power), power / LARGEST_RISE).split(self.bands, dim=-1)
-        steady = self.steady(rows[..., 0])
-        hiss = (gain * steady_share) @ self.spread
-        whole = [steady[0] * hiss, steady[1] * hiss]
-        for spectrum, level, share in zip(spectra, levels, shares, strict=True):
-            scale = (gain * share / torch.sqrt(level + 1e-14)) @ self.spread
-            whole = [sum_ + part * scale for sum_, part in zip(whole, spectrum, strict=True)]
-        return self.synthesis(whole[0] * mask, whole[1] * mask)
+            breath = (voice - newest[..., :-1]) * self.pulsed(rows[..., 1:])
+            excitations = torch.cat([excitations, breath], dim=-2)
+        spectra = self.analysis(excitations)
+        power = (spectra * spectra) @ self.gather
+        level = torch.maximum(mean(power), power / LARGEST_RISE)
+        amplitude = gain.unsqueeze(-2) * torch.sqrt(mix)
+        even = amplitude[..., :-1, :] / torch.sqrt(level + 1e-14)
+        scale = torch.cat([even, amplitude[..., -1:, :]], dim=-2) @ self.spread
+        spectra = torch.cat([spectra, self.steady(rows[..., :1])], dim=-2)
+        return self.synthesis((spectra * scale).sum(-2) * mask)

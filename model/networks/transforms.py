@@ -2,7 +2,8 @@
 
 A DFT of a few hundred samples as a product costs less in ONNX Runtime than its DFT operator does, and it
 computes only the bins that are used. Phases count from the centre of the frame: cosines are then even
-and sines odd about it, and the fold in `Analysis` halves the work.
+and sines odd about it, and the fold in `Analysis` halves the work. A spectrum is one tensor [..., 2 * bins], the real
+parts before the imaginary ones: an operator costs as much to call as it does to work.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _phases(samples: int, first_bin: int, last_bin: int) -> NDArray[np.float64]:
 class Analysis(nn.Module):
     """Windowed DFT bins of a frame, scaled so that the squared magnitudes sum to its mean square.
 
-    [..., samples] -> real and imaginary part, [..., bins] each.
+    [..., samples] -> spectrum [..., 2 * bins].
     """
 
     def __init__(self, window: NDArray[np.float64], first_bin: int, last_bin: int) -> None:
@@ -107,16 +108,16 @@ class Analysis(nn.Module):
         self.register_buffer("cosine", torch.tensor(half * np.cos(phases), dtype=torch.float32), False)
         self.register_buffer("sine", torch.tensor(half * np.sin(phases), dtype=torch.float32), False)
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, frames: Tensor) -> Tensor:
         first = frames[..., : self.fold_samples]
         mirrored = frames[..., self.fold_samples :].flip(-1)
-        return (first + mirrored) @ self.cosine, (first - mirrored) @ self.sine
+        return torch.cat([(first + mirrored) @ self.cosine, (first - mirrored) @ self.sine], dim=-1)
 
 
 class Synthesis(nn.Module):
     """Inverse of `Analysis` under the window of *framing*, windowed again for overlap-add.
 
-    Real and imaginary part [..., bins] -> frames [..., window_samples].
+    Spectrum [..., 2 * bins] -> frames [..., window_samples].
     """
 
     def __init__(self, framing: Framing, first_bin: int, last_bin: int) -> None:
@@ -132,7 +133,8 @@ class Synthesis(nn.Module):
         self.register_buffer("cosine", torch.tensor(half * np.cos(phases), dtype=torch.float32), False)
         self.register_buffer("sine", torch.tensor(half * np.sin(phases), dtype=torch.float32), False)
 
-    def forward(self, real: Tensor, imaginary: Tensor) -> Tensor:
+    def forward(self, spectrum: Tensor) -> Tensor:
+        real, imaginary = spectrum.split(len(self.cosine), dim=-1)
         even = real @ self.cosine
         odd = imaginary @ self.sine
         return torch.cat([even + odd, (even - odd).flip(-1)], dim=-1)
