@@ -103,7 +103,7 @@ def _calls(document: Document, request: Request, progress: Progress) -> None:
     loads = voip_calls.run(request.model, request.call_seconds, request.codec_out, progress)
     rows = []
     for load in loads:
-        row = {**asdict(load), "held": load.held and load.seconds == request.call_seconds}
+        row = {**asdict(load), "held": load.held and load.seconds >= request.call_seconds}
         for name in ("late", "dull", "floor"):
             row[f"{name}_percent"] = 100.0 * row.pop(f"{name}_share")
         rows.append(rounded(row, 3))
