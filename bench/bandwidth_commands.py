@@ -88,6 +88,9 @@ def bandwidth_run(data: Path, only: list[str], streams: int, progress: Callable[
         document.figures["noises"] = listed
         flips, minutes = sum(row.flips for row in noises), sum(row.minutes for row in noises)
         document.verdicts.append(f"{minutes:.0f} minutes without a voice: {flips} false flips.")
+        document.problems += [
+            f"{row.noise} at {row.level_dbfs:g} dBFS flips the cutoff {row.flips} times" for row in noises if row.flips
+        ]
     return document
 
 
@@ -115,7 +118,7 @@ def noise_run(data: Path, most: int, model_name: str, progress: Callable[[str], 
         f"Noise is extended by {step_db:.0f} dB at most, from its first sample on; voices lose {worst:+.4f} of LSD at "
         f"most, first words {lost_percent:.1f} % of their high band's energy."
     )
-    document.problems += _noise_problems(rows, starts)
+    document.problems += noise_problems(rows, starts)
     return document
 
 
@@ -123,7 +126,8 @@ def _steps(row: noise.NoiseGain) -> tuple[float, float, float]:
     return row.first_step_db, row.again_step_db, row.later_step_db
 
 
-def _noise_problems(rows: list[noise.NoiseGain], starts: list[noise.VoiceStart]) -> list[str]:
+def noise_problems(rows: list[noise.NoiseGain], starts: list[noise.VoiceStart]) -> list[str]:
+    """What is extended though it is noise, at first, again or later, and first words that lose too much."""
     problems = []
     for row in rows:
         gains_db = [gain or 0.0 for gain in (row.first_gain_db, row.again_gain_db, row.later_gain_db)]
