@@ -43,11 +43,13 @@ def test_the_host_survives_its_audio_server(name: str, identity: Path) -> None:
     with servers.SERVERS[name]() as server:  # type: ignore[attr-defined]
         figures, recording = server.folder / "figures.json", server.folder / "kept.wav"
         command = ["-c", "from realtime.cli import main; main()", "live", "--backend", "portaudio", "--plain"]
+        command += ["--interval", "0.5"]
         command += ["--input", route.host_input, "--output", route.host_output, "--model", str(identity)]
         command += ["--record", str(recording), "--json", str(figures)]
         with client(server, command) as process:
             assert process.stdout is not None
             lines = follow(process.stdout)
+            servers.poll(lambda: told(lines, "dBFS"), "the first audio", 60.0, every=0.1)
             for _ in range(deaths):
                 before = len(lines)
                 server.stop()
