@@ -168,6 +168,12 @@ class Engine:
                     self.models.set_fallback(self._rack.program(fallback))
                 raise
 
+    def tend(self) -> None:
+        """Have stages ready for their next change; to be called some ten times a second while audio runs."""
+        with self._control:
+            for runner in self.models.loaded:
+                runner.tend()
+
     def describe_chain(self) -> list[dict[str, Any]]:
         """Every stage with its parameters, latency and load, ready for JSON; empty while none is run."""
         active = self.models.active

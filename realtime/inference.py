@@ -189,6 +189,9 @@ class Inference(Hopping):
     def apply(self, specs: Sequence[Any]) -> None:
         """nothing that could be set of them,"""
 
+    def tend(self) -> None:
+        """nothing to make ready for that,"""
+
     def describe(self) -> list[dict[str, Any]]:
         """and nothing to tell of them."""
         return []

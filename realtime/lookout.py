@@ -71,6 +71,7 @@ class Lookout:
     def poll(self, now_s: float, *, lost: bool) -> list[str]:
         """Look after it; *lost*: its devices are away. Gives the lines that people should see."""
         engine, lines = self._engine, []
+        engine.tend()
         heard = self._heard.read()
         if self._detector is not None:
             nyquist_hz = engine.stream.capture_rate_hz / 2

@@ -2,7 +2,7 @@
 
 A stage is a compiled function ``f(state, source, target, frames)``. *source* and *target* are planar float32
 [lanes, frames] that do not overlap; *state* is the address of a record of its own, which begins with :data:`HEAD`. It
-gives 0, or what of :data:`FAULT` and :data:`QUIET` holds.
+gives 0, or :data:`FAULT`.
 
 Around it: the time that it takes, a bypass that is as late as the stage itself, and no trust. What is not audio (NaN,
 infinity, a filter that has run away) is never passed on: what was heard of the stage is predicted and fades, the voice
@@ -25,12 +25,11 @@ from .system import now_ns
 #: The type of a stage's function.
 STEP = types.int64(types.int64, types.int64, types.int64, types.int64)
 
-#: What a stage can say of a block: that it is not audio; that it wants to be out of earshot, to change in a step.
+#: What a stage can say of a block: that it is not audio.
 FAULT = 1
-QUIET = 2
 
-#: How the state of every stage begins. *unheard*: 1 while nothing of the stage can be heard.
-HEAD_FIELDS = [("lanes", np.int64), ("unheard", np.int64)]
+#: How the state of every stage begins.
+HEAD_FIELDS = [("lanes", np.int64)]
 HEAD = np.dtype(HEAD_FIELDS, align=True)
 
 STAGE = np.dtype(
@@ -89,7 +88,7 @@ def _remember(stage, history, block, frames):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
-def _blend(stage, block, frames, sound, quiet):  # type: ignore[no-untyped-def]
+def _blend(stage, block, frames, sound):  # type: ignore[no-untyped-def]
     """Put into *block* what is to be heard: of the stage, of its input as late, and of an end that is fading."""
     lanes = stage.lanes
     ring = record_at(stage.input, RING)
@@ -97,7 +96,7 @@ def _blend(stage, block, frames, sound, quiet):  # type: ignore[no-untyped-def]
     history = floats_at(stage.history, (lanes, HISTORY_SAMPLES))
     ending = floats_at(stage.ending, (lanes, FADE_SAMPLES))
     read(ring, written(ring) - frames - stage.latency, dry, frames)
-    wanted = sound and not quiet and stage.bypass == 0 and stage.sound_run > RECOVER_SAMPLES
+    wanted = sound and stage.bypass == 0 and stage.sound_run > RECOVER_SAMPLES
     change = (1.0 if wanted else -1.0) / RAMP_SAMPLES
     for i in range(frames):
         stage.heard = min(max(stage.heard + change, 0.0), 1.0)
@@ -122,13 +121,11 @@ def run_stage(stage, source, frames):  # type: ignore[no-untyped-def]
     lanes = stage.lanes
     ring = record_at(stage.input, RING)
     write(ring, floats_at(source, (lanes, frames)), frames)
-    record_at(stage.state, HEAD).unheard = 1 if stage.heard == 0.0 and stage.tail == 0 else 0
     began_ns = now_ns()
     status = call_stage(stage.step, stage.state, source, stage.target, frames)
     record_duration(ints_at(stage.histogram, CELLS), now_ns() - began_ns)
     block = floats_at(stage.target, (lanes, frames))
     sound = (status & FAULT) == 0 and _is_audio(block, lanes, frames)
-    quiet = (status & QUIET) != 0
     if not sound:
         stage.faults += 1
         stage.sound_run = 0
@@ -140,9 +137,9 @@ def run_stage(stage, source, frames):  # type: ignore[no-untyped-def]
             past = floats_at(stage.history, (lanes, HISTORY_SAMPLES))
             for lane in range(lanes):
                 predict(past, lane, stage.history_position, floats_at(stage.ending, (lanes, FADE_SAMPLES)), stage.work)
-    if sound and not quiet and stage.bypass == 0 and stage.heard == 1.0 and stage.tail == 0:
+    if sound and stage.bypass == 0 and stage.heard == 1.0 and stage.tail == 0:
         _remember(stage, floats_at(stage.history, (lanes, HISTORY_SAMPLES)), block, frames)
     else:
-        _blend(stage, block, frames, sound, quiet)
+        _blend(stage, block, frames, sound)
     stage.sound_run += frames
     return stage.target

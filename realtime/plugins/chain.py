@@ -213,6 +213,11 @@ class Chain(Hopping):
                 if value != link.stage.values[parameter.name]:
                     link.stage.set(parameter.name, value)
 
+    def tend(self) -> None:
+        """Make ready what the next change of a value needs, while audio runs."""
+        for link in self.links:
+            link.stage.tend()
+
     @property
     def stage_latencies(self) -> tuple[tuple[str, int], ...]:
         """The step and every stage that has a latency, with its samples."""

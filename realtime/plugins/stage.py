@@ -69,6 +69,9 @@ class Stage:
         """Tell the engine thread, which may be running."""
         raise NotImplementedError
 
+    def tend(self) -> None:
+        """Make ready what the next change of a value needs; called now and then while the stage runs."""
+
     def reset(self) -> None:
         """A fresh stream, all parameters where they are wanted. Only while no thread runs the stage."""
         self.ring.clear()

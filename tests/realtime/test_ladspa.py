@@ -28,6 +28,7 @@ SOURCE = r"""
 #include <stdlib.h>
 #include <math.h>
 typedef struct { LADSPA_Data *in, *out, *gain, *mode, *latency, *shown; float held[48]; int at, active; } Plugin;
+static float shared[48];
 static LADSPA_Handle make(const LADSPA_Descriptor *d, unsigned long rate) {
   if (BEHAVIOUR == 4) return 0;
   return calloc(1, sizeof(Plugin));
@@ -38,9 +39,10 @@ static void deactivate(LADSPA_Handle h) { Plugin *p = h; p->active--; }
 static void run(LADSPA_Handle h, unsigned long n) {
   Plugin *p = h;
   if (BEHAVIOUR == 2) *(volatile int *)0 = 0;
+  float *held = BEHAVIOUR == 5 ? shared : p->held;
   for (unsigned long i = 0; i < n; i++) {
-    float y = p->held[p->at];
-    p->held[p->at] = p->in[i];
+    float y = held[p->at];
+    held[p->at] = p->in[i];
     p->at = (p->at + 1) % 48;
     p->out[i] = BEHAVIOUR == 3 ? NAN : *p->gain * (*p->mode > 0 ? -y : y);
   }
@@ -61,7 +63,7 @@ static const LADSPA_Descriptor plugin = { 1, "delay48", LADSPA_PROPERTY_HARD_RT_
 __attribute__((constructor)) static void load(void) { if (BEHAVIOUR == 1) abort(); }
 const LADSPA_Descriptor *ladspa_descriptor(unsigned long i) { return i == 0 ? &plugin : 0; }
 """
-BEHAVIOURS = {"good": 0, "dies_loading": 1, "dies_running": 2, "nan": 3, "unmade": 4}
+BEHAVIOURS = {"good": 0, "dies_loading": 1, "dies_running": 2, "nan": 3, "unmade": 4, "sharing": 5}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,7 @@ def _settings(plugin: str, **values: Any) -> EngineSettings:
         ("dies_running.so:delay48", ["crashed (SIGSEGV)", "first run"]),
         ("nan.so:delay48", ["NaN"]),
         ("unmade.so:delay48", ["could not be made"]),
+        ("sharing.so:delay48", ["its instances disturb each other"]),
         ("text.so:delay48", ["cannot be loaded"]),
         ("goood.so:delay48", ["no LADSPA file", "did you mean 'good.so'"]),
         ("good.so:delay", ["no plugin 'delay'", "did you mean 'delay48'"]),
@@ -118,7 +121,7 @@ def test_what_is_wrong_with_a_plugin_is_told_in_one_line(here: Path, name: str, 
 
 def test_a_catalogue_leaves_out_what_crashes_and_goes_on(here: Path) -> None:
     found, refused = all_plugins()
-    assert {Path(facts.path).stem for facts in found} == {"good", "dies_running", "nan", "unmade"}
+    assert {Path(facts.path).stem for facts in found} == {"good", "dies_running", "nan", "unmade", "sharing"}
     assert {Path(path).stem for path in refused} == {"dies_loading", "text"}
 
 
@@ -140,7 +143,7 @@ def test_the_only_plugin_of_a_file_needs_no_label(here: Path) -> None:
     assert find_plugin("good.so").label == "delay48"
 
 
-def test_a_switch_is_thrown_while_the_plugin_is_out_of_earshot(here: Path) -> None:
+def test_a_switch_is_thrown_by_a_fade_to_instances_that_have_it(here: Path) -> None:
     x = tone(1.5, level=0.3)
     with Engine(STREAM, _settings("good.so:delay48")) as engine:
         heard = [play(engine, x[:24_064])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from typing import Any
+from contextlib import suppress
 
 import numpy as np
 
@@ -12,20 +12,21 @@ from ...errors import FullbandError
 from ...latency import StageTiming
 from ...native.memory import aligned_zeros
 from ...native.ramp import RAMP
-from ...native.stages.ladspa import LADSPA, ladspa_step
+from ...native.stages.ladspa import FRESH, LADSPA, SPENT, ladspa_step
 from ...onnx.contract import RATE_HZ
 from ..parameter import Parameter
 from ..stage import Stage, settle
-from .descriptor import Descriptor, Facts, Port, descriptors, file_name, is_latency, key_of, label_of, unit_of
+from .descriptor import Facts, Port, descriptors, file_name, is_latency, key_of, label_of, unit_of
+from .instances import InstanceSet
 from .quirks import steps
 
 #: Frames that a plugin is run on at a time.
 _CAPACITY = 960
 
-#: What a plugin is out of earshot for after a switch was thrown, beside its own latency.
-_SETTLE_MS = 20.0
+#: How long instances with other values run before they are heard, beside their latency: filters and short delays fill.
+_SETTLE_MS = 100.0
 
-#: A move by more than this part of the range is made out of earshot; a hand on a slider moves by less at a time.
+#: A move by more than this part of the range is one to other instances; a hand on a slider moves by less at a time.
 _LEAP = 0.1
 
 #: A plugin that says so is out of its mind.
@@ -101,8 +102,8 @@ def wiring(inputs: int, outputs: int, lanes: int) -> tuple[list[list[int]], list
     return fed, given
 
 
-def _leap(facts: Facts, parameter: Parameter) -> float:
-    """By how much a parameter may be moved within earshot."""
+def leap_of(facts: Facts, parameter: Parameter) -> float:
+    """By how much a parameter may be moved while the plugin is heard."""
     if parameter.kind != "float" or steps(facts, parameter.name):
         return 0.0
     span = parameter.high - parameter.low
@@ -126,67 +127,49 @@ class LadspaStage(Stage):
         self.parameters = parameters_of(facts)
         self.summary = facts.name
         super().__init__(lanes, aligned_zeros(1, LADSPA))
-        self._descriptor: Descriptor = next(d for d in descriptors(facts.path) if label_of(d) == facts.label)
-        self._numbers = facts.numbers(is_audio=False, is_input=True)
         self._shown = facts.numbers(is_audio=False, is_input=False)
         self._places = {parameter.name: k for k, parameter in enumerate(self.parameters)}
         self._latency_samples: int | None = None
-        self._active = False
-        self._handles: list[int] = []
-        try:
-            self._connect()
-        except BaseException:
-            self.close()
-            raise
+        self._sets = self._make_sets()
+        self._sets[0].renew()
 
-    def _connect(self) -> None:
-        ins = self.facts.numbers(is_audio=True, is_input=True)
-        outs = self.facts.numbers(is_audio=True, is_input=False)
-        fed, given = wiring(len(ins), len(outs), self.lanes)
-        count, controls = len(fed), max(len(self._numbers), 1)
-        descriptor, record = self._descriptor, self.record
-        self._controls = self._new(controls, np.float32)
-        self._meters = self._new((count, max(len(self._shown), 1)), np.float32)
-        self._sources = self._new((count, len(ins), _CAPACITY), np.float32)
-        self._targets = self._new((count, len(outs), _CAPACITY), np.float32)
+    def _make_sets(self) -> list[InstanceSet]:
+        """The two sets, without instances yet, and all that the engine thread has to know of them."""
+        facts, record = self.facts, self.record
+        descriptor = next(d for d in descriptors(facts.path) if label_of(d) == facts.label)
+        inputs = len(facts.numbers(is_audio=True, is_input=True))
+        outputs = len(facts.numbers(is_audio=True, is_input=False))
+        fed, given = wiring(inputs, outputs, self.lanes)
+        count, controls = len(fed), max(len(self.parameters), 1)
+        handles = self._new((2, count), np.int64)
+        sources = self._new((count, inputs, _CAPACITY), np.float32)
+        targets = self._new((count, outputs, _CAPACITY), np.float32)
+        self._controls = self._new((2, controls), np.float32)
+        self._meters = self._new((2, count, max(len(self._shown), 1)), np.float32)
         self._ramps = self._new(controls, RAMP)
         leaps = self._new(controls, np.float64)
-        leaps[: len(self.parameters)] = [_leap(self.facts, parameter) for parameter in self.parameters]
+        leaps[: len(self.parameters)] = [leap_of(facts, parameter) for parameter in self.parameters]
         shares = self._new(self.lanes, np.float32)
         shares[:] = 1.0 / np.bincount(np.ravel(given), minlength=self.lanes)
-        tables = {"input_lanes": fed, "output_lanes": given}
-        for name, table in tables.items():
-            memory = self._new((count, len(table[0])), np.int64)
-            memory[:] = table
-            record[name] = memory.ctypes.data
-        for _ in range(count):
-            handle = descriptor.instantiate(ctypes.addressof(descriptor), RATE_HZ)
-            if not handle:
-                raise FullbandError(f"the LADSPA plugin {self.facts.label} could not be made at {RATE_HZ} Hz")
-            self._handles.append(int(handle))
-        handles = self._new(count, np.int64)
-        handles[:] = self._handles
-        for k, handle in enumerate(self._handles):
-            for place, number in enumerate(ins):
-                descriptor.connect_port(handle, number, self._sources[k, place].ctypes.data)
-            for place, number in enumerate(outs):
-                descriptor.connect_port(handle, number, self._targets[k, place].ctypes.data)
-            for place, number in enumerate(self._numbers):
-                descriptor.connect_port(handle, number, self._controls.ctypes.data + 4 * place)
-            for place, number in enumerate(self._shown):
-                descriptor.connect_port(handle, number, self._meters[k].ctypes.data + 4 * place)
+        memory = {"handles": handles, "sources": sources, "targets": targets, "controls": self._controls}
+        memory |= {"ramps": self._ramps, "leaps": leaps, "shares": shares}
+        for name, table in {"input_lanes": fed, "output_lanes": given}.items():
+            memory[name] = self._new((count, len(table[0])), np.int64)
+            memory[name][:] = table
+        for name, array in memory.items():
+            record[name] = array.ctypes.data
         record["run"] = ctypes.cast(descriptor.run, ctypes.c_void_p).value or 0
-        record["instances"], record["inputs"], record["outputs"] = count, len(ins), len(outs)
-        record["capacity"], record["control_count"] = _CAPACITY, len(self._numbers)
-        record["handles"], record["leaps"], record["shares"] = (m.ctypes.data for m in (handles, leaps, shares))
-        record["sources"], record["targets"] = self._sources.ctypes.data, self._targets.ctypes.data
-        record["controls"], record["ramps"] = self._controls.ctypes.data, self._ramps.ctypes.data
+        record["instances"], record["inputs"], record["outputs"] = count, inputs, outputs
+        record["capacity"], record["control_count"] = _CAPACITY, len(self.parameters)
+        return [
+            InstanceSet(descriptor, facts, handles[side], sources, targets, self._controls[side], self._meters[side])
+            for side in range(2)
+        ]
 
-    def _call(self, name: str) -> None:
-        function: Any = getattr(self._descriptor, name)
-        if function:
-            for handle in self._handles:
-                function(handle)
+    @property
+    def _active(self) -> int:
+        """Which set is heard."""
+        return int(self.record["active"])
 
     @property
     def timing(self) -> StageTiming:
@@ -195,8 +178,7 @@ class LadspaStage(Stage):
             for name, value in self.values.items():
                 self._apply(name, value)
             self.restart()
-            for handle in self._handles:
-                self._descriptor.run(handle, 64)
+            self._sets[0].run(64)
             self._latency_samples = self.told_latency_samples
         return StageTiming(self._latency_samples, 0)
 
@@ -205,7 +187,7 @@ class LadspaStage(Stage):
         """What its latency port shows now; 0 without one."""
         for place, number in enumerate(self._shown):
             if is_latency(self.facts.ports[number]):
-                told = float(self._meters[0, place])
+                told = float(self._meters[self._active, 0, place])
                 return round(told) if 0.0 <= told <= _LONGEST_LATENCY_SAMPLES else 0
         return 0
 
@@ -214,29 +196,37 @@ class LadspaStage(Stage):
         self.record["settle_samples"] = round(1e-3 * _SETTLE_MS * RATE_HZ) + latency_samples
 
     def _apply(self, name: str, value: float) -> None:
+        self.tend()
         self._ramps["wanted"][self._places[name]] = value
+
+    def tend(self) -> None:
+        """Make the spare set fresh where it was left by a move, for the next one."""
+        if self.record["spare"] == SPENT:
+            spare = 1 - self._active
+            self._controls[spare] = self._ramps["wanted"]
+            # Without it the stage goes on as it is, and this is tried again.
+            with suppress(FullbandError):
+                self._sets[spare].renew()
+                self.record["spare"] = FRESH
 
     def restart(self) -> None:
         """Forget all audio, with the controls as they are wanted. Only while no thread runs it."""
         settle(self._ramps)
-        self._controls[:] = self._ramps["value"]
-        self.record["settle_left"] = 0
-        if self._active:
-            self._call("deactivate")
-        self._call("activate")
-        self._active = True
+        self.record["active"] = 0
+        self.record["spare"] = SPENT
+        self._controls[0] = self._ramps["value"]
+        self._sets[0].renew()
+        self.tend()
 
     def reset(self) -> None:
         super().reset()
         self.restart()
 
     def meters(self) -> dict[str, float]:
-        shown = {key_of(self.facts.ports[n].name): float(self._meters[0, k]) for k, n in enumerate(self._shown)}
+        told = self._meters[self._active, 0]
+        shown = {key_of(self.facts.ports[n].name): float(told[k]) for k, n in enumerate(self._shown)}
         return {name: value for name, value in shown.items() if math.isfinite(value)}
 
     def close(self) -> None:
-        if self._active:
-            self._call("deactivate")
-            self._active = False
-        self._call("cleanup")
-        self._handles = []
+        for one in self._sets:
+            one.close()
