@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from realtime.errors import FullbandError
-from realtime.report import Report
 
 from .loads import LOADS
 from .paths import PATHS
@@ -344,10 +343,14 @@ def noise(
 @bench.command()
 def plugins(
     only: Annotated[str, typer.Option("--only", help="Only plugins whose name has this in it.")] = "",
-    sweep: Annotated[bool, typer.Option("--sweep", help="Move those of LADSPA plugins, too: an hour.")] = False,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Move those of LADSPA plugins, too: in 15 minutes.")] = False,
     json_target: _Json = None,
+    html: _Html = None,
 ) -> None:
     """Move the parameters of every stage while a voice is heard, and look for clicks; run every LADSPA plugin."""
     from .plugin_commands import plugins_run
 
-    plugins_run(Report(json_target), only, sweep)
+    output = Output(json_target, html)
+    with output.progress() as progress:
+        document = plugins_run(only, sweep, progress)
+    output.finish(document)
