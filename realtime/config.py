@@ -5,24 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from . import settings_file
 from .engine import ENGINE_PRIORITY
 from .errors import FullbandError
 from .guard import GUARD_RANGE_MS
 from .paths import CONFIGS, user_presets
-from .settings_file import Given, Problem, SettingsError, SettingsFile, find_preset, validated
+from .settings_file import (
+    FilePath,
+    Given,
+    Problem,
+    Settings,
+    SettingsError,
+    SettingsFile,
+    Several,
+    find_preset,
+    validated,
+)
 from .toml_lines import Loc
 from .wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 
 _PRESETS = CONFIGS / "live"
 
 
-class StageSettings(BaseModel):
+class StageSettings(Settings):
     """A stage of the chain, as TOML has it: the plugin, and its parameters beside these keys."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     plugin: str = Field(min_length=1)
     name: str | None = None
@@ -30,10 +40,8 @@ class StageSettings(BaseModel):
     model: str | None = None
 
 
-class LiveSettings(BaseModel):
+class LiveSettings(Settings):
     """Everything that ``fullband live`` can be told."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     backend: Literal["auto", "portaudio", "pyaudio", "simulated"] = "auto"
     input: str | None = None
@@ -56,14 +64,14 @@ class LiveSettings(BaseModel):
     device_latency: Literal["low", "high"] | float = "low"
     realtime_priority: int = Field(default=ENGINE_PRIORITY, ge=0, le=98)
     cpu: int | None = Field(default=None, ge=0)
-    source: Path | None = None
+    source: FilePath | None = None
     simulated_rate_hz: int = Field(default=16_000, ge=8_000, le=96_000)
-    record: Path | None = None
-    plot: Path | None = None
+    record: FilePath | None = None
+    plot: FilePath | None = None
     force: bool = False
     name: str | None = None
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
-    chain: tuple[StageSettings, ...] = ()
+    chain: Several[StageSettings] = ()
 
     @property
     def stages(self) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Protocol, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
 from .errors import FullbandError, nearest, suggest
 from .toml_lines import Loc, key_lines
@@ -26,12 +26,8 @@ _WORDS = {
     "less_than": "it has to be less than {lt:g}",
     "literal_error": "it can be {expected}",
     "bool_type": "it is true or false",
-    "bool_parsing": "it is true or false",
-    "int_type": "it is a whole number",
-    "int_parsing": "it is a whole number",
-    "int_from_float": "it is a whole number",
-    "float_type": "it is a number",
-    "float_parsing": "it is a number",
+    "int_type": "it is a whole number, without a point or quotes",
+    "float_type": "it is a number, without quotes",
     "string_type": "it is a text in quotes",
     "path_type": "it is a path in quotes",
     "list_type": "it is a list in brackets",
@@ -39,6 +35,21 @@ _WORDS = {
     "dict_type": "it is a table",
     "model_type": "it is a table",
 }
+
+
+class Settings(BaseModel):
+    """What a table of settings is read as. Nothing is guessed: "yes" is no boolean, "3" no number, true no 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+#: What TOML has no word for is read from what it is written as: a path from a text,
+FilePath = Annotated[Path, Strict(False)]
+
+_Item = TypeVar("_Item")
+
+#: and several of a kind from a list.
+Several = Annotated[tuple[_Item, ...], Strict(False)]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from realtime.errors import FullbandError
 from realtime.paths import CONFIGS
+from realtime.settings_file import Settings, Several
 
-from ..training.config import RunSection, Section, read_toml
+from ..training.config import RunSection, read_toml
 from .unet import UNetConfig
 
 #: Filters of 3, 4 and 5 blocks; the way up mirrors the way down.
@@ -19,7 +20,7 @@ FILTERS = {3: (64, 128, 256), 4: (64, 128, 128, 256), 5: (64, 64, 128, 128, 256)
 SAMPLE_RATE_HZ = 48_000
 
 
-class PairsSection(Section):
+class PairsSection(Settings):
     """How recordings become pairs of chunks. The defaults are the study's."""
 
     chunk: int = Field(default=4096, ge=64, description="samples of a chunk at 48 kHz")
@@ -53,11 +54,11 @@ class PairsSection(Section):
 Split = Literal["chunk", "shuffled", "speaker"]
 
 
-class NetworkSection(Section):
+class NetworkSection(Settings):
     """One of the study's networks."""
 
     blocks: Literal[3, 4, 5] = 5
-    filters: tuple[int, ...] | None = Field(default=None, description="going down; instead of the study's")
+    filters: Several[int] | None = Field(default=None, description="going down; instead of the study's")
     bottleneck: int = Field(default=256, ge=2)
     last: int = Field(default=64, ge=2, description="of the last up-block before the tail")
     tail: Literal["plain", "inception"] = "plain"
@@ -127,7 +128,7 @@ class StudyRunSection(RunSection):
         return self
 
 
-class StudyConfig(Section):
+class StudyConfig(Settings):
     """One run, as `configs/study/*.toml` writes it."""
 
     pairs: PairsSection = PairsSection()
@@ -140,7 +141,7 @@ class StudyConfig(Section):
         return read_toml(cls, path)
 
 
-class PresetSection(Section):
+class PresetSection(Settings):
     """How much of the study `study all` does."""
 
     scored_clips: int | None = Field(default=None, ge=1, description="test recordings; all if left out")
@@ -148,7 +149,7 @@ class PresetSection(Section):
     scored_chunks: int | None = Field(default=None, ge=1, description="of the test split; all if left out")
 
 
-class Preset(Section):
+class Preset(Settings):
     """`configs/study/quick.toml` and `full.toml`: what all twelve networks share."""
 
     pairs: PairsSection = PairsSection()

@@ -5,19 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from realtime.settings_file import SettingsError, SettingsFile, validated
+from realtime.settings_file import Settings, SettingsError, SettingsFile, Several, validated
 
 from ..networks.core import CoreConfig
 from ..networks.transforms import Framing
-
-
-class Section(BaseModel):
-    """A table of a TOML file: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 Whole = TypeVar("Whole", bound=BaseModel)
 
@@ -31,11 +24,11 @@ def read_toml(kind: type[Whole], path: Path) -> Whole:
         raise SettingsError(error.problems, exit_status=2) from None
 
 
-class NetworkSection(Section):
+class NetworkSection(Settings):
     """Size of the network."""
 
     channels: int = Field(default=128, ge=8)
-    dilations: tuple[int, ...] = (1, 2, 4)
+    dilations: Several[int] = (1, 2, 4)
     gain_bands: int = Field(default=24, ge=8, le=64)
     pulsed: bool = Field(default=True, description="noise that follows the voice's pulses, for 16 MMAC/s more")
     quick_level: bool = Field(default=True, description="the level follows a voice that became softer in 0.3 s")
@@ -48,7 +41,7 @@ class NetworkSection(Section):
         return CoreConfig(**values, framing=Framing(self.hop_samples, self.window_samples))
 
 
-class DataSection(Section):
+class DataSection(Settings):
     """How speech is mixed."""
 
     lossy_floor_hz: float = Field(default=17_000.0, description="lossy clips that end lower are left out")
@@ -59,20 +52,20 @@ class DataSection(Section):
     batch: int = Field(default=16, ge=1)
 
 
-class LossSection(Section):
+class LossSection(Settings):
     """What is minimised."""
 
-    windows: tuple[int, ...] = (2048, 512, 128)
+    windows: Several[int] = (2048, 512, 128)
     pause_weight: float = Field(default=0.1, ge=0.0)
     distance_weight: float = Field(default=0.5, ge=0.0, description="of the log-spectral distance itself")
     modulation_weight: float = Field(default=0.5, ge=0.0, description="of the high band's modulation at the pitch")
 
 
-class AdversarySection(Section):
+class AdversarySection(Settings):
     """The second stage, over the last *share* of the budget; the spectral loss goes on beside it."""
 
     share: float = Field(default=0.0, ge=0.0, lt=1.0, description="0 leaves the second stage out")
-    windows: tuple[int, ...] = (2048, 1024, 512, 256)
+    windows: Several[int] = (2048, 1024, 512, 256)
     channels: int = Field(default=16, ge=4)
     learning_rate: float = Field(default=1e-4, gt=0.0)
     spectral_weight: float = Field(default=0.6, ge=0.0)
@@ -80,7 +73,7 @@ class AdversarySection(Section):
     adversarial_weight: float = Field(default=1.0, ge=0.0)
 
 
-class RunSection(Section):
+class RunSection(Settings):
     """How long and how fast. The learning rate falls linearly to its end; one of the two budgets is due."""
 
     steps: int | None = Field(default=None, ge=1)
@@ -101,7 +94,7 @@ class RunSection(Section):
         return self
 
 
-class TrainConfig(Section):
+class TrainConfig(Settings):
     """All of it, as `configs/train/*.toml` writes it."""
 
     network: NetworkSection = NetworkSection()

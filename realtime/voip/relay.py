@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from ..audiofile import open_writer
 from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..paths import CONFIGS
-from ..settings_file import Given, SettingsFile, find_preset, validated
+from ..settings_file import FilePath, Given, Settings, SettingsFile, find_preset, validated
 from .codecs import CODECS, DEFAULT_COMPLEXITY, Codec, check_codec, find_codec
 from .exchange import Exchange
 from .files import FileSink, FileSource
@@ -29,14 +29,12 @@ _PRESETS = CONFIGS / "voip"
 _EVENTS_TYPE = {8_000: 101, 48_000: 110}
 
 
-class RtpSettings(BaseModel):
+class RtpSettings(Settings):
     """Everything that ``fullband voip rtp`` can be told; see its ``--help``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     listen: str | None = None
-    sdp: Path | None = None
-    input: Path | None = None
+    sdp: FilePath | None = None
+    input: FilePath | None = None
     source: str | None = None
     codec: str = "PCMU"
     payload_type: int | None = Field(None, ge=0, le=127)
@@ -46,7 +44,7 @@ class RtpSettings(BaseModel):
     to_ptime_ms: int | None = Field(None, ge=10, le=60, multiple_of=10)
     dtx: bool = False
     opus_complexity: int = Field(DEFAULT_COMPLEXITY, ge=0, le=10)
-    output: Path | None = None
+    output: FilePath | None = None
     device: str | None = None
     model: str = "default"
     cutoff_hz: float | None = Field(None, ge=2_000.0, le=24_000.0)

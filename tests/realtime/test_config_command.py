@@ -90,6 +90,19 @@ plugin = "gain"
 
 
 @pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("live", 'source = "voice.wav"\ngain_db = 3\n[[chain]]\nplugin = "gain"\ngain_db = 3\nbypass = true'),
+        ("live", "device_latency = 1\nseconds = 60"),
+        ("sip", 'answer = "echo"\nrtp_ports = [20000, 30000]\nrecords = "calls.jsonl"\nmax_minutes = 5'),
+        ("train", "[network]\ndilations = [1, 2]\n[run]\nminutes = 5"),
+    ],
+)
+def test_what_toml_can_only_write_in_one_way_is_taken_as_it_is_meant(kind: str, text: str) -> None:
+    assert _told(text, kind) == []
+
+
+@pytest.mark.parametrize(
     ("kind", "text", "words"),
     [
         ("live", "gain_db = 1\n\ngain_db = 2\n", ["wrong.toml:3: not valid TOML", "overwrite"]),
@@ -105,6 +118,16 @@ plugin = "gain"
         ("sip", 'max_calls = 0\ncodec_in = ["PCMX"]', ["wrong.toml:1: 'max_calls' is 0: it can be 1 or more"]),
         ("sip", 'answer = "echo"\ncodec_in = ["PCMX"]', ["wrong.toml:2:", "no codec named 'PCMX'; did you mean 'PCM"]),
         ("web", 'max_sessions = 0\ntoken = "secret"', ["wrong.toml:1: 'max_sessions' is 0: it can be 1 or more"]),
+        ("live", 'bypass = "yes"', ["wrong.toml:1: 'bypass' is 'yes': it is true or false"]),
+        ("live", "muted = 1", ["'muted' is 1: it is true or false"]),
+        ("live", '[[chain]]\nplugin = "gain"\nbypass = "no"', ["wrong.toml:3:", "'bypass' is 'no': it is true or"]),
+        ("live", 'rate_hz = "48000"', ["'rate_hz' is '48000': it is a whole number, without a point or quotes"]),
+        ("live", "block_frames = 128.0", ["'block_frames' is 128.0: it is a whole number, without a point"]),
+        ("live", "gain_db = true", ["'gain_db' is True: it is a number"]),
+        ("live", 'device_latency = "0.1"', ["'device_latency' is '0.1'", "or it is a number, without quotes"]),
+        ("sip", 'answer = "echo"\nrtp_ports = [20000, "30000"]', ["wrong.toml:2: 'rtp_ports[1]' is '30000'"]),
+        ("web", 'max_minutes = "5"', ["'max_minutes' is '5': it is a number, without quotes"]),
+        ("train", "[run]\nseed = true", ["wrong.toml:2: 'run.seed' is True: it is a whole number"]),
         ("rtp", 'listen = ":5004"\nto_ptime_ms = 15', ["wrong.toml:2: 'to_ptime_ms' is 15", "multiple of 10"]),
     ],
 )

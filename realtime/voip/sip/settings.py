@@ -9,14 +9,14 @@ import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from aiosipua.auth import SipDigestAuth
 from aiosipua.headers import parse_uri
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, Strict, field_validator
 
 from ...errors import FullbandError
-from ...settings_file import Given, SettingsFile, validated
+from ...settings_file import FilePath, Given, Settings, SettingsFile, validated
 from ..codecs import DEFAULT_COMPLEXITY, Codec, check_codec, find_codec
 from .session import LEAST_SECONDS
 
@@ -35,10 +35,8 @@ def _sip_uri(text: str) -> str:
     return text
 
 
-class AccountSettings(BaseModel):
+class AccountSettings(Settings):
     """Who this side is at a provider. *registrar* None: *address*'s host; not registered, it still meets challenges."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     address: str
     username: str | None = None
@@ -48,7 +46,7 @@ class AccountSettings(BaseModel):
     register_there: bool = Field(True, alias="register")
     expires_s: int = Field(300, ge=60, le=86_400)
     password_env: str | None = None
-    password_file: Path | None = None
+    password_file: FilePath | None = None
 
     _uris = field_validator("address", "registrar", "proxy")(lambda text: text if text is None else _sip_uri(text))
 
@@ -82,19 +80,17 @@ class Place:
     port: int
 
 
-class SipSettings(BaseModel):
+class SipSettings(Settings):
     """Everything that ``fullband voip sip`` can be told."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    listen: list[str] = ["127.0.0.1:5060"]
+    listen: list[str] = Field(["127.0.0.1:5060"])
     advertise: str | None = None
     symmetric: bool = False
     latch: bool = False
-    rtp_ports: tuple[int, int] | None = None
+    rtp_ports: Annotated[tuple[int, int], Strict(False)] | None = None
     answer: str | None = None
     bridge_to: str | None = None
-    targets: dict[str, str] = {}
+    targets: dict[str, str] = Field({})
     codec_in: list[str] = _DEFAULT_CODECS
     codec_out: list[str] = _DEFAULT_CODECS
     model: str = "default"
@@ -107,8 +103,8 @@ class SipSettings(BaseModel):
     drain_seconds: float = Field(60.0, ge=0.0)
     messages_per_second: float = Field(200.0, gt=0.0)
     calls_per_second: float = Field(10.0, gt=0.0)
-    allow: list[str] = []
-    records: Path | None = None
+    allow: list[str] = Field([])
+    records: FilePath | None = None
     metrics_port: int | None = Field(None, ge=0, le=65_535)
     account: AccountSettings | None = None
 

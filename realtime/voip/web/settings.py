@@ -11,10 +11,10 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from ...errors import FullbandError
-from ...settings_file import Given, SettingsError, SettingsFile, validated
+from ...settings_file import FilePath, Given, Settings, SettingsError, SettingsFile, validated
 from ..codecs import DEFAULT_COMPLEXITY
 from ..media import Address
 
@@ -27,19 +27,17 @@ REFUSED = {"token": "no token in the configuration; name a token_env or a token_
 _LEAST_TOKEN_CHARACTERS = 16
 
 
-class WebSettings(BaseModel):
+class WebSettings(Settings):
     """Everything that ``fullband voip web`` can be told."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     listen: str = f"127.0.0.1:{_DEFAULT_PORT}"
-    media_address: list[str] = []
+    media_address: list[str] = Field([])
     model: str = "default"
     opus_complexity: int = Field(DEFAULT_COMPLEXITY, ge=0, le=10)
-    cert: Path | None = None
-    key: Path | None = None
+    cert: FilePath | None = None
+    key: FilePath | None = None
     token_env: str = "FULLBAND_WEB_TOKEN"
-    token_file: Path | None = None
+    token_file: FilePath | None = None
     max_sessions: int = Field(8, ge=1, le=200)
     max_minutes: float = Field(10.0, gt=0.0)
     max_record_seconds: float = Field(60.0, ge=1.0, le=600.0)
@@ -49,7 +47,7 @@ class WebSettings(BaseModel):
     drain_seconds: float = Field(60.0, ge=0.0)
     requests_per_second: float = Field(20.0, gt=0.0)
     sessions_per_second: float = Field(1.0, gt=0.0)
-    records: Path | None = None
+    records: FilePath | None = None
     metrics_port: int | None = Field(None, ge=0, le=65_535)
 
     @field_validator("listen")
