@@ -29,7 +29,8 @@ class CompressorStage(Stage):
 
     def __init__(self, lanes: int) -> None:
         super().__init__(lanes, aligned_zeros(1, COMPRESSOR))
-        ramped = {"threshold_db": "threshold", "ratio": "slope", "knee_db": "knee", "makeup_db": "makeup"}
+        ramped = {name: name.partition("_")[0] for name in ("threshold_db", "knee_db", "makeup_db", "attack_ms")}
+        ramped["ratio"] = "slope"
         self._ramps = {name: self._ramp(field, 0.0) for name, field in ramped.items()}
 
     def _apply(self, name: str, value: float) -> None:
@@ -38,12 +39,14 @@ class CompressorStage(Stage):
             self._ramps[name]["wanted"] = 1.0 - 1.0 / value
         elif name == "makeup_db":
             self._ramps[name]["wanted"] = decibels(value)
+        elif name == "attack_ms":
+            self._ramps[name]["wanted"] = _part(value)
         elif name in self._ramps:
             self._ramps[name]["wanted"] = value
         elif name == "rms_ms":
             record["average"] = _part(value) if value > 0.0 else 1.0
         else:
-            record[name.removesuffix("_ms")] = _part(value)
+            record["release"] = _part(value)
 
     def reset(self) -> None:
         super().reset()

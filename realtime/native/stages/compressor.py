@@ -25,7 +25,7 @@ COMPRESSOR = np.dtype(
         ("knee", np.int64),  # ramp of its width, in dB
         ("makeup", np.int64),  # ramp, a factor
         ("average", np.float64),  # the part of a sample in the mean of squares; 1: no mean, its peaks
-        ("attack", np.float64),  # the part of the way that is gone in a sample
+        ("attack", np.int64),  # ramp of the part of the way that is gone in a sample
         ("release", np.float64),
         ("mean", np.float64),
         ("held", np.float64),  # dB of reduction: falling no quicker than the release
@@ -61,6 +61,7 @@ def compressor_step(state, source, target, frames):  # type: ignore[no-untyped-d
     slope = record_at(record.slope, RAMP)
     knee = record_at(record.knee, RAMP)
     makeup = record_at(record.makeup, RAMP)
+    attack = record_at(record.attack, RAMP)
     x = floats_at(source, (lanes, frames))
     y = floats_at(target, (lanes, frames))
     for i in range(frames):
@@ -71,7 +72,7 @@ def compressor_step(state, source, target, frames):  # type: ignore[no-untyped-d
         level_db = _DB_PER_OCTAVE * math.log2(max(record.mean, _NOTHING))
         wanted = reduction_db(level_db, next_gain(threshold), next_gain(slope), next_gain(knee))
         record.held = max(wanted, record.held + record.release * (wanted - record.held))
-        record.reduction += record.attack * (record.held - record.reduction)
+        record.reduction += next_gain(attack) * (record.held - record.reduction)
         factor = np.float32(next_gain(makeup) * math.exp(-_NEPER_PER_DB * record.reduction))
         for lane in range(lanes):
             y[lane, i] = factor * x[lane, i]

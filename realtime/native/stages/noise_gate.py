@@ -52,8 +52,11 @@ def noise_gate_step(state, source, target, frames):  # type: ignore[no-untyped-d
         elif is_open:
             gate.hold_left -= 1
         wanted = 1.0 if gate.hold_left > 0 else gate.floor
-        # Two in a row: a gain that begins to move without a bend.
-        speed = gate.attack if wanted > gate.gain else gate.release
+        # Two in a row: a gain that begins to move without a bend. One that was falling has its target below it.
+        speed = gate.release
+        if wanted > gate.gain:
+            speed = gate.attack
+            gate.target = max(gate.target, gate.gain)
         gate.target += speed * (wanted - gate.target)
         gate.gain += speed * (gate.target - gate.gain)
         factor = np.float32(gate.gain)
