@@ -20,8 +20,8 @@ _MOVES_NOTE = (
     "Moved from end to end and back while a voice is heard, those of LADSPA plugins also by a twentieth of the range. "
     "Of the limit: the largest jump between two samples above 6 kHz, where the voice has nothing, against what the "
     "stage puts there at rest at both ends and what a legal fade does; more than 1 is a click. At rest: the same with "
-    "nothing moving, begun at other moments; what is as loud there is the plugin's own. No audio: so many blocks, with "
-    "nothing moving, were NaN or far too loud; the host lets the voice go past such a stage."
+    f"nothing moving, begun at up to {plugins.MOMENTS} other moments, until one is as loud: that is the plugin's own. "
+    "No audio: so many blocks, with nothing moving, were NaN or far too loud; the voice goes past such a stage."
 )
 _PLUGINS = columns(
     ("plugin", "LADSPA plugin"), ("latency_samples", "latency", "d"), ("load_percent", "load %", ".2f"),

@@ -47,7 +47,7 @@ _SLIDE = 0.05
 _REST = (0.0, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 1.0)
 
 #: So often a plugin that clicks is left alone, begun somewhere in the voice, and played so much softer, as is drawn.
-_MOMENTS = 12
+MOMENTS = 40
 _SOFTER_BY = 0.02
 
 #: What is begun in the midst of the voice has it faded in, and is listened to from then on.
@@ -155,7 +155,7 @@ class Passage:
         Heard until it is *enough*, or all have been.
         """
         largest = 0.0
-        for number in range(_MOMENTS):
+        for number in range(MOMENTS):
             first, x = _from_a_moment(number)
             settled = _SETTLED_BLOCKS * _BLOCK
             for chain in chains:

@@ -18,6 +18,7 @@ STEPPING: dict[str, tuple[str, ...]] = {
         for kind in ("delay", "fbdelay")
         for length in ("0.01", "0.1", "1", "5", "60")
     },
+    "delay.so:delay_5s": _DELAY,
     "fad_delay_1192.so:fadDelay": ("delay_seconds",),
     "gong_1424.so:gong": tuple(f"{part}_size_{k}" for part in ("inner", "outer") for k in (1, 2, 3, 4)),
     "gong_beater_1439.so:gongBeater": ("strike_duration_s",),
