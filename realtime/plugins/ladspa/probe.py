@@ -22,8 +22,9 @@ _MOST = max(_BLOCKS)
 #: After so many of them one instance beside another gives way to a third.
 _OTHERS_AFTER = 12
 
-#: Of the largest sample: by more than this an instance is not what it is by itself.
-_DISTURBED = 1e-2
+#: Of the largest sample: by more than this, and by more than chance does, an instance is not what it is by itself.
+_DISTURBED = 0.25
+_BEYOND_CHANCE = 10.0
 
 
 def _say(**values: Any) -> None:
@@ -83,7 +84,7 @@ def _apart(one: list[float], other: list[float]) -> float:
 
 
 def _disturbed(make: Callable[[int, bool], _Instance]) -> bool:
-    """Whether an instance gives something else when others come, run and go beside it, and always the same alone.
+    """Whether an instance gives something else when others come, run and go beside it, and not by chance.
 
     What is left of one in memory that they share is found by the next: so an instance has gone before, too.
     """
@@ -105,7 +106,7 @@ def _disturbed(make: Callable[[int, bool], _Instance]) -> bool:
             other.run(frames)
         other.end()
     one.end()
-    return _apart(*alone) < _DISTURBED <= _apart(alone[-1], one.heard)
+    return _apart(alone[-1], one.heard) > max(_DISTURBED, _BEYOND_CHANCE * _apart(*alone))
 
 
 def _run(descriptor: Descriptor, facts: Facts, rate_hz: int) -> None:
