@@ -37,6 +37,10 @@ LANES_PER_BATCH, FIRST_LANES = 16, 8
 #: Threads take the interpreter from each other this often. Python's own 5 ms would be half of a tick.
 _SWITCH_S = 0.0005
 
+#: While the thread that starts the clock has the interpreter, the clock waits for it. Other programs must not keep it
+#: from going on: with four that are busy on two cores, 9 to 28 % of ticks were late, and with this 0 to 3 %.
+_NICENESS = -11
+
 #: A codec with less than this carries a telephone's band for certain. What a wider one carries has to be found out.
 _SURE_HZ = 4_000.0
 
@@ -88,6 +92,7 @@ class Exchange:
             self._add_group(Batch(model, min(self.lanes, FIRST_LANES)))
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._starter = self._niceness = 0
         self._realtime = False
 
     def _add_group(self, batch: Batch | None) -> Group:
@@ -162,7 +167,7 @@ class Exchange:
         )
 
     def start(self) -> None:
-        """Start the clock."""
+        """Start the clock. The calling thread goes before other programs until :meth:`close`, where that is allowed."""
         if self._thread is None:
             self._stop.clear()
             self._began_ns = time.monotonic_ns()
@@ -174,6 +179,10 @@ class Exchange:
             sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
             self._thread = threading.Thread(target=self._run, name="exchange", daemon=True)
             self._thread.start()
+            self._starter = threading.get_native_id()
+            with suppress(OSError):
+                self._niceness = os.getpriority(os.PRIO_PROCESS, self._starter)
+                os.setpriority(os.PRIO_PROCESS, self._starter, min(self._niceness, _NICENESS))
 
     def close(self) -> None:
         """Stop the clock and release the model; the ends stay open. May be called twice."""
@@ -181,6 +190,8 @@ class Exchange:
             self._stop.set()
             self._thread.join()
             self._thread = None
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._starter, self._niceness)
         for batch in self._batches:
             batch.close()
         self._groups = (self._past,)

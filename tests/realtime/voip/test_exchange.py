@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from pathlib import Path
 
@@ -209,6 +211,31 @@ def test_a_frame_that_nobody_takes_is_neither_late_nor_left_out() -> None:
         time.sleep(0.3)
     statistics = exchange.statistics()
     assert (statistics.ticks, statistics.late_ticks, statistics.skipped_ticks) == (0, 0, 0)
+
+
+def test_who_starts_the_clock_goes_before_other_programs_until_it_is_closed() -> None:
+    found: list[int] = []
+    allowed: list[bool] = []
+
+    def start() -> None:
+        thread = threading.get_native_id()
+        found.append(os.getpriority(os.PRIO_PROCESS, thread))
+        with Exchange("none"):
+            found.append(os.getpriority(os.PRIO_PROCESS, thread))
+        found.append(os.getpriority(os.PRIO_PROCESS, thread))
+        try:
+            os.setpriority(os.PRIO_PROCESS, thread, -11)
+        except PermissionError:
+            allowed.append(False)
+        else:
+            allowed.append(True)
+
+    one = threading.Thread(target=start)
+    one.start()
+    one.join()
+    before, during, after = found
+    assert during == (min(before, -11) if allowed[0] else before)
+    assert after == before
 
 
 def test_too_many_streams_are_refused_and_those_without_the_network_are_not(voice: Samples) -> None:
