@@ -240,7 +240,7 @@ def voip(
     codec_out: Annotated[str, typer.Option("--to-codec", help="What those go out as.")] = "opus",
     visqol: Annotated[bool, typer.Option(help="Score what is heard with ViSQOL, against the clean call.")] = True,
     quick: Annotated[
-        bool, typer.Option("--quick", help="In a minute: four networks, no ViSQOL, calls shorter.")
+        bool, typer.Option("--quick", help="In a minute: three networks, no ViSQOL, calls shorter.")
     ] = False,
     json_target: _Json = None,
     html: _Html = None,
@@ -252,7 +252,7 @@ def voip(
 
     check_names("condition", only or [], CONDITIONS)
     if quick:
-        seconds, call_seconds = max(seconds / 3.0, 8.0), max(call_seconds / 6.0, 1.0)
+        seconds, call_seconds = max(seconds / 4.0, 8.0), max(call_seconds / 8.0, 1.0)
     request = voip_commands.Request(
         codec,
         seconds,

@@ -54,7 +54,7 @@ CONDITIONS = {
 }
 
 #: Those that tell most.
-QUICKLY = ("clean", "loss 5 %", "jitter 60 ms", "all at once")
+QUICKLY = ("clean", "loss 5 %", "all at once")
 
 #: ViSQOL takes as long as it is given audio; so much of each call says enough.
 _SCORED_S = 8.0
