@@ -67,12 +67,12 @@ def _console(stop: threading.Event) -> None:
     from rich.color import ColorSystem
 
     from realtime.backends.simulated import SimulatedDevice
-    from realtime.config import LiveSettings
     from realtime.console import frame
     from realtime.console.observer import Observer
     from realtime.console.screen import Screen
     from realtime.console.styles import Look
     from realtime.session import Session
+    from realtime.settings.live import LiveSettings
 
     random = np.random.default_rng(0)
     noise = random.standard_normal((1, round(RATE_HZ / _DRAWN_PER_SECOND))).astype(np.float32)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from realtime.backends.simulated import SimulatedDevice
-from realtime.config import LiveSettings
 from realtime.native.ring import Ring
 from realtime.session import Session
+from realtime.settings.live import LiveSettings
 from realtime.signals import Signals
 
 from .clicks import RATE_HZ

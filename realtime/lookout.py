@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from .bandwidth import BandwidthDetector
-from .config import LiveSettings
 from .engine import Engine
 from .feedback import FeedbackGuard
 from .guard import GuardControl, GuardKeeper
 from .overload import OverloadControl
+from .settings.live import LiveSettings
 from .stages import StageWatch
 from .taps import Tap
 

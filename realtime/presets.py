@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .config import LiveSettings, live_presets, load_live_settings
 from .errors import FullbandError
 from .session import Session
+from .settings.live import LiveSettings, live_presets, load_live_settings
 
 
 class Presets:

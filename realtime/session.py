@@ -19,13 +19,13 @@ from typing import Any
 from . import priority
 from .backends.base import Backend
 from .backends.select import open_backend
-from .config import LiveSettings
 from .engine import Engine, EngineSettings
 from .errors import FullbandError, in_range
 from .guard import GUARD_RANGE_MS
 from .latency import LatencyBudget
 from .lookout import Lookout
 from .paths import find_model
+from .settings.live import LiveSettings
 from .stages import amended, specs_of
 from .statistics import Statistics
 from .supervisor import FirstBlocks, Supervisor

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .config import LiveSettings, StageSettings
 from .errors import FullbandError, suggest
+from .settings.live import LiveSettings, StageSettings
 
 if TYPE_CHECKING:
     from .plugins.spec import StageSpec

@@ -16,9 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .config import LiveSettings
 from .errors import FullbandError
 from .onnx.contract import RATE_HZ
+from .settings.live import LiveSettings
 
 #: A server answers within milliseconds; one that has to be started for it takes longer.
 _ANSWER_SECONDS = 5.0

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from realtime.errors import FullbandError
 from realtime.paths import CONFIGS
-from realtime.settings_file import Settings, Several
+from realtime.settings.file import Settings, Several
 
 from ..training.config import RunSection, read_toml
 from .unet import UNetConfig

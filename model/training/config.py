@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, Field, model_validator
 
-from realtime.settings_file import Settings, SettingsError, SettingsFile, Several, validated
+from realtime.settings.file import Settings, SettingsError, SettingsFile, Several, validated
 
 from ..networks.core import CoreConfig
 from ..networks.transforms import Framing

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..config import LiveSettings
 from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..paths import VOICE_CLIP
+from ..settings.live import LiveSettings
 from .base import Backend
 from .simulated import SimulatedDevice
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ..config import LiveFile, find_live_preset, load_live_settings
 from ..errors import FullbandError
 from ..paths import CONFIGS, user_presets
 from ..report import Report
-from ..settings_check import Kind, check_file, kind_named, kind_of
-from ..settings_file import SettingsFile, validated
+from ..settings.check import Kind, check_file, kind_named, kind_of
+from ..settings.file import SettingsFile, validated
+from ..settings.live import LiveFile, find_live_preset, load_live_settings
 
 config = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Presets and settings: what there is, what is wrong, what holds."
@@ -109,7 +109,7 @@ def show(
     json_target: _Json = None,
 ) -> None:
     """The settings that hold with a preset, as TOML; a comment tells where each value comes from."""
-    from ..settings_view import as_dict, as_toml, live_tree, settings_tree
+    from ..settings.view import as_dict, as_toml, live_tree, settings_tree
 
     report = Report(json_target)
     path = find_live_preset(preset) if preset is not None else None

@@ -16,12 +16,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from ..audiofile import Audio, find_audio, open_writer, read
 from ..backends.wavfile import FileStream
 from ..bandwidth import recording_cutoff_hz
-from ..config import LiveSettings, load_live_settings
 from ..engine import EngineSettings
 from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..paths import find_model
 from ..report import Report
+from ..settings.live import LiveSettings, load_live_settings
 from ..stages import specs_of
 
 _PIECE_SECONDS = 1.0

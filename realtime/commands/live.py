@@ -16,7 +16,6 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ..config import LiveSettings
 from ..console.live import REFRESH_HZ, REFRESH_RANGE_HZ, LiveConsole
 from ..console.screen import can_draw
 from ..console.tables import budget_table, chain_table, statistics_table
@@ -27,6 +26,7 @@ from ..onnx.contract import RATE_HZ
 from ..presets import Presets
 from ..report import Report
 from ..session import Session
+from ..settings.live import LiveSettings
 from ..signals import Signals
 from ..taps import Tap
 from ..virtualmic import VirtualMicrophone

@@ -27,9 +27,9 @@ class HowName(StrEnum):
 
 def _checked(preset: str) -> str:
     """*preset* for a command that is run elsewhere. Raises :class:`FullbandError` for one that live would not take."""
-    from ..config import find_live_preset
-    from ..settings_check import KINDS, check_file
-    from ..settings_file import SettingsError
+    from ..settings.check import KINDS, check_file
+    from ..settings.file import SettingsError
+    from ..settings.live import find_live_preset
 
     path = find_live_preset(preset)
     _, problems = check_file(path, KINDS["live"])

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, assert_never
 
 from .. import __version__
-from ..config import load_live_settings
 from ..errors import FullbandError
 from ..paths import next_model
-from ..saving import save_settings
+from ..settings.live import load_live_settings
+from ..settings.saving import save_settings
 from . import protocol
 
 if TYPE_CHECKING:
-    from ..config import LiveSettings
     from ..session import Session
+    from ..settings.live import LiveSettings
 
 
 def _switched(state: protocol.Switch, now: bool) -> bool:

@@ -13,9 +13,9 @@ from .keyboard import RESET, request_for
 from .server import DEFAULT_NAME, ControlServer
 
 if TYPE_CHECKING:
-    from ..config import LiveSettings
     from ..metrics import Metrics
     from ..session import Session
+    from ..settings.live import LiveSettings
     from ..statistics import Statistics
 
 

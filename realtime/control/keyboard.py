@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..config import LiveSettings
+from ..settings.live import LiveSettings
 from ..wishes import GAIN_RANGE_DB
 from . import protocol
 

@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from ..errors import FullbandError, nearest, suggest
 from ..guard import GUARD_RANGE_MS
-from ..saving import DEFAULT_NAME
+from ..settings.saving import DEFAULT_NAME
 from ..wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 
 #: Longest request, its newline included.

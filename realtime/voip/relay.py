@@ -14,7 +14,7 @@ from ..audiofile import open_writer
 from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..paths import CONFIGS
-from ..settings_file import FilePath, Given, Settings, SettingsFile, find_preset, validated
+from ..settings.file import FilePath, Given, Settings, SettingsFile, find_preset, validated
 from .codecs import CODECS, DEFAULT_COMPLEXITY, Codec, check_codec, find_codec
 from .exchange import Exchange
 from .files import FileSink, FileSource

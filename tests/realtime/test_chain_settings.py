@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from realtime.backends.simulated import SimulatedDevice
-from realtime.config import LiveSettings, StageSettings, load_live_settings
 from realtime.errors import FullbandError
 from realtime.session import Session
+from realtime.settings.live import LiveSettings, StageSettings, load_live_settings
 from realtime.stages import StageWatch, amended, specs_of
 from tests.models import identity_model
 

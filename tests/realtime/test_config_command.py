@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from realtime.commands.config import config
-from realtime.config import LiveSettings, load_live_settings, shipped_presets
 from realtime.errors import FullbandError
 from realtime.paths import CONFIGS
-from realtime.saving import save_settings
-from realtime.settings_check import KINDS, check_file
+from realtime.settings.check import KINDS, check_file
+from realtime.settings.live import LiveSettings, load_live_settings, shipped_presets
+from realtime.settings.saving import save_settings
 from realtime.stages import specs_of
 from tests.models import identity_model
 

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from realtime.config import LiveSettings
 from realtime.engine import Engine, EngineSettings, StreamFormat
 from realtime.feedback import FeedbackGuard, HowlDetector
 from realtime.native.callbacks import serve_duplex
 from realtime.paths import VOICE_CLIP, find_model
 from realtime.session import Session
+from realtime.settings.live import LiveSettings
 from realtime.taps import Tap
 
 RATE_HZ = 48_000

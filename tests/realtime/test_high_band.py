@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.config import LiveSettings
 from realtime.engine import Engine, EngineSettings, StreamFormat
 from realtime.errors import FullbandError
 from realtime.paths import find_model
 from realtime.session import Session
+from realtime.settings.live import LiveSettings
 from tests.models import identity_model
 from tests.realtime.playing import bend, play, tone
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from realtime.config import LiveSettings
 from realtime.control.keyboard import request_for
 from realtime.keys import Keys
+from realtime.settings.live import LiveSettings
 
 _LFLAGS = 3
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from realtime.config import LiveSettings
 from realtime.engine import Engine, EngineSettings, StreamFormat
 from realtime.lookout import Lookout
 from realtime.native.stages.ladspa import FRESH, RUNNING, SPENT, ladspa_step
 from realtime.plugins.ladspa.catalogue import find_plugin, folders
 from realtime.plugins.ladspa.stage import LadspaStage
 from realtime.plugins.spec import resolve
+from realtime.settings.live import LiveSettings
 from tests.realtime.playing import play, tone
 
 STREAM = StreamFormat(48_000, 48_000, 128)

@@ -11,10 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from realtime.backends.simulated import SimulatedDevice
-from realtime.config import LiveSettings
 from realtime.control.desk import Desk
 from realtime.errors import FullbandError
 from realtime.session import Session
+from realtime.settings.live import LiveSettings
 from realtime.statistics import Statistics
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from realtime.backends.simulated import SimulatedDevice
-from realtime.config import LiveSettings
 from realtime.inference import Inference
 from realtime.native.ring import RING_SAMPLES, Ring
 from realtime.overload import FIRST_PATIENCE_SECONDS, OverloadControl, OverloadKeeper
 from realtime.session import Session
+from realtime.settings.live import LiveSettings
 from tests.models import identity_model
 from tests.realtime.playing import bend, tone
 

@@ -9,9 +9,9 @@ import soxr
 from numpy.typing import NDArray
 
 from realtime.backends.wavfile import FileStream, process
-from realtime.config import load_live_settings, shipped_presets
 from realtime.engine import EngineSettings
 from realtime.paths import VOICE_CLIP, find_model
+from realtime.settings.live import load_live_settings, shipped_presets
 from realtime.stages import specs_of
 
 RATE_HZ = 48_000

@@ -12,10 +12,10 @@ import soundfile
 
 from realtime import audiofile
 from realtime.backends.simulated import SimulatedDevice
-from realtime.config import LiveSettings
 from realtime.errors import FullbandError
 from realtime.recording import Take
 from realtime.session import Session
+from realtime.settings.live import LiveSettings
 from tests.realtime.playing import RATE_HZ
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from realtime.backends.simulated import SimulatedDevice
-from realtime.config import LiveSettings, StageSettings, load_live_settings
 from realtime.control.commands import Commands
 from realtime.control.protocol import parse
 from realtime.errors import FullbandError
 from realtime.paths import WEIGHTS
-from realtime.saving import RUN_KEYS, save_settings
 from realtime.session import Session
+from realtime.settings.live import LiveSettings, StageSettings, load_live_settings
+from realtime.settings.saving import RUN_KEYS, save_settings
 from realtime.stages import specs_of
 from realtime.virtualmic import VirtualMicrophone
 

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from realtime.backends.simulated import SimulatedDevice
-from realtime.config import LiveSettings
 from realtime.errors import FullbandError
 from realtime.session import Session
+from realtime.settings.live import LiveSettings
 
 
 def _tone(seconds: float) -> NDArray[np.float32]:

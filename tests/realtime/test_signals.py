@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from realtime.backends.simulated import SimulatedDevice
-from realtime.config import LiveSettings
 from realtime.errors import FullbandError
 from realtime.session import Session
+from realtime.settings.live import LiveSettings
 from tests.realtime.playing import bend, tone
 from tests.servers import poll
 

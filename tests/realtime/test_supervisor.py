@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from realtime.backends.simulated import SimulatedDevice
-from realtime.config import LiveSettings
 from realtime.engine import Engine, EngineSettings
 from realtime.errors import FullbandError
 from realtime.session import Session
+from realtime.settings.live import LiveSettings
 from realtime.supervisor import Supervisor
 from tests.realtime.playing import bend, tone
 

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-from realtime.toml_lines import Loc, key_lines
+from realtime.settings.toml_lines import Loc, key_lines
 
 #: A key whose last word is ``at_N`` stands on line N.
 DOCUMENT = '''\

@@ -16,9 +16,9 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from realtime.config import load_live_settings
 from realtime.errors import FullbandError
 from realtime.paths import VOICE_CLIP
+from realtime.settings.live import load_live_settings
 from realtime.virtualmic import VirtualMicrophone
 from tests import servers
 from tests.realtime.hosts import ROUTES, above_band_db, client, exchange, follow, started, told

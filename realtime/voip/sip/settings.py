@@ -16,7 +16,7 @@ from aiosipua.headers import parse_uri
 from pydantic import Field, Strict, field_validator
 
 from ...errors import FullbandError
-from ...settings_file import FilePath, Given, Settings, SettingsFile, validated
+from ...settings.file import FilePath, Given, Settings, SettingsFile, validated
 from ..codecs import DEFAULT_COMPLEXITY, Codec, check_codec, find_codec
 from .session import LEAST_SECONDS
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from ...errors import FullbandError
-from ...settings_file import FilePath, Given, Settings, SettingsError, SettingsFile, validated
+from ...settings.file import FilePath, Given, Settings, SettingsError, SettingsFile, validated
 from ..codecs import DEFAULT_COMPLEXITY
 from ..media import Address
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Protocol, TypeVar, Union, get_args, get_origi
 
 from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
-from .errors import FullbandError, nearest, suggest
+from ..errors import FullbandError, nearest, suggest
 from .toml_lines import Loc, key_lines
 
 _LONGEST_VALUE = 60

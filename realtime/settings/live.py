@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from . import settings_file
-from .engine import ENGINE_PRIORITY
-from .errors import FullbandError
-from .guard import GUARD_RANGE_MS
-from .paths import CONFIGS, user_presets
-from .settings_file import (
+from ..engine import ENGINE_PRIORITY
+from ..errors import FullbandError
+from ..guard import GUARD_RANGE_MS
+from ..paths import CONFIGS, user_presets
+from ..wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
+from .file import (
     FilePath,
     Given,
     Problem,
@@ -21,10 +21,10 @@ from .settings_file import (
     SettingsFile,
     Several,
     find_preset,
+    preset_names,
     validated,
 )
 from .toml_lines import Loc
-from .wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 
 _PRESETS = CONFIGS / "live"
 
@@ -81,12 +81,12 @@ class LiveSettings(Settings):
 
 def shipped_presets() -> list[str]:
     """The presets that ship."""
-    return settings_file.preset_names(_PRESETS)
+    return preset_names(_PRESETS)
 
 
 def live_presets() -> list[str]:
     """This user's presets and those that ship."""
-    return settings_file.preset_names(user_presets(), _PRESETS)
+    return preset_names(user_presets(), _PRESETS)
 
 
 def find_live_preset(name: str) -> Path:
@@ -142,7 +142,7 @@ class LiveFile:
         return self._chain(SettingsFile(other), above)
 
     def problem(self, loc: Loc, message: str) -> Problem:
-        """See :class:`~realtime.settings_file.Origin`; what is about a stage says where that is written."""
+        """See :class:`~realtime.settings.file.Origin`; what is about a stage says where that is written."""
         if len(loc) > 1 and loc[0] == "chain" and isinstance(loc[1], int):
             file, number = self.places[loc[1]]
             # It is named by its number instead.

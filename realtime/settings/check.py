@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from .config import LiveFile, LiveSettings, StageSettings, contradictions, stage_at
-from .errors import FullbandError, nearest, suggest
-from .paths import CONFIGS, WEIGHTS, find_model
-from .settings_file import Problem, SettingsError, SettingsFile, problems_of
+from ..errors import FullbandError, nearest, suggest
+from ..paths import CONFIGS, WEIGHTS, find_model
+from .file import Problem, SettingsError, SettingsFile, problems_of
+from .live import LiveFile, LiveSettings, StageSettings, contradictions, stage_at
 
 #: Tables that only files for training and for the study have: to look at those needs packages of their own.
 _TRAINING_TABLES = frozenset(("network", "data", "loss", "adversary", "run", "pairs", "all"))
@@ -44,7 +44,7 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("live", "live", "realtime.config", "LiveSettings"),
+        Kind("live", "live", "realtime.settings.live", "LiveSettings"),
         Kind("sip", "voip sip", "realtime.voip.sip.settings", "SipSettings", "REFUSED"),
         Kind("rtp", "voip rtp", "realtime.voip.relay", "RtpSettings"),
         Kind("web", "voip web", "realtime.voip.web.settings", "WebSettings", "REFUSED"),
@@ -149,8 +149,8 @@ def _look_into(model: Path | None) -> None:
     """That *model*, unless it ships, keeps the contract. Raises :class:`FullbandError` that names the first breach."""
     if model is None or model.resolve().is_relative_to(WEIGHTS):
         return
-    from .onnx.contract import read_contract
-    from .onnx.session import Session
+    from ..onnx.contract import read_contract
+    from ..onnx.session import Session
 
     with Session(model) as session:
         read_contract(session)
@@ -171,7 +171,7 @@ def _sound_part(stage: Any) -> dict[str, Any]:
 def _chain_problems(file: LiveFile, chain: list[Any]) -> list[Problem]:
     """What is wrong with stages that are written as they should be."""
     # Only now, as it brings compiled code of its own.
-    from .plugins.spec import MAX_STAGES, called_twice, examine, name_of, too_many
+    from ..plugins.spec import MAX_STAGES, called_twice, examine, name_of, too_many
 
     problems = []
     if len(chain) > MAX_STAGES:

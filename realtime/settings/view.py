@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .config import LiveFile, LiveSettings
-from .settings_file import SettingsFile, key_at
+from .file import SettingsFile, key_at
+from .live import LiveFile, LiveSettings
 from .toml_lines import Loc
 
 DEFAULT = "default"
@@ -70,8 +70,8 @@ def live_tree(settings: LiveSettings, file: LiveFile | None) -> Tree:
 
 
 def _stage_tree(stage: Mapping[str, Any], file: LiveFile, place: int) -> Tree:
-    from .plugins.registry import parameters_of
-    from .plugins.spec import name_of
+    from ..plugins.registry import parameters_of
+    from ..plugins.spec import name_of
 
     origin, number = file.places[place]
     included = "" if origin is file.file else ", included"

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .config import LiveSettings, shipped_presets
-from .errors import FullbandError
-from .paths import shipped_models, user_presets
+from ..errors import FullbandError
+from ..paths import shipped_models, user_presets
+from .live import LiveSettings, shipped_presets
 
 #: The preset that is written where nobody names one. It is written anew each time.
 DEFAULT_NAME = "saved"
