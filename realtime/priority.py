@@ -18,6 +18,9 @@ _MCL_CURRENT = 1
 _MCL_FUTURE = 2
 _MCL_ONFAULT = 4
 
+_M_MMAP_THRESHOLD = -3
+_LARGE_BYTES = 131_072
+
 #: rtkit asks that the kernel ends a process which it has raised when it computes for the second of these without a
 #: pause. At the first the kernel warns (SIGXCPU): the thread then goes back to the normal class, and nothing ends.
 _RTTIME_US = (100_000, 200_000)
@@ -100,6 +103,17 @@ def lock_memory() -> str | None:
     )
 
 
+def give_back_memory() -> None:
+    """Have every large buffer come from the kernel, and go back to it when it is freed.
+
+    glibc keeps the first that is freed, and then all that are no larger, on its heap, where what lives longer comes to
+    lie between them: a host that runs for days and changes devices would grow (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    libc: Any = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
 def pin(thread_id: int, cpu: int) -> str | None:
     """Let *thread_id* run on core *cpu* alone; gives a line where that cannot be."""
     try:
@@ -112,6 +126,7 @@ def pin(thread_id: int, cpu: int) -> str | None:
 
 def prepare(thread_id: int | None, realtime: bool, priority: int, cpu: int | None) -> tuple[bool, list[str]]:
     """Everything above for the engine's thread; whether it is in real time then, and a line for each refusal."""
+    give_back_memory()
     lines = [lock_memory()]
     if thread_id is not None:
         if not realtime and priority > 0:

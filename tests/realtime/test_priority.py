@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -108,3 +109,27 @@ def test_an_ordinary_user_is_told_what_each_refusal_needs() -> None:
     assert "memlock unlimited" in said[0]
     assert said[1].startswith("no real-time priority (rtkit")
     assert "rtprio 95" in said[1]
+
+
+_BUFFERS = """
+import ctypes, sys
+from realtime.priority import give_back_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+class Heap(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usm fsm ord ford keep".split()]
+libc.mallinfo2.restype = Heap
+if sys.argv[1] == "given back":
+    give_back_memory()
+libc.free(libc.malloc(4 << 20))
+before = libc.mallinfo2().hblks
+kept = libc.malloc(1 << 20)
+print(libc.mallinfo2().hblks - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc's own figures are needed")
+@pytest.mark.parametrize(("way", "mapped"), [("given back", "1"), ("left alone", "0")])
+def test_a_large_buffer_is_the_kernels_also_after_a_larger_one_was_freed(way: str, mapped: str) -> None:
+    done = subprocess.run([sys.executable, "-c", _BUFFERS, way], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == mapped
