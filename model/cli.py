@@ -76,7 +76,8 @@ def train(
     )
     if workers is None:
         workers = min(max((os.cpu_count() or 1) - threads, 0), 8)
-    trainer = Trainer(settings, run, device=choose_device(device), workers=workers, start=_weights(start))
+    begun_with = None if start is None else _weights(start)
+    trainer = Trainer(settings, run, device=choose_device(device), workers=workers, start=begun_with)
     console = Console(stderr=True)
     console.print(f"{mixture.seconds / 60.0:.1f} minutes of {mixture.speakers} speakers, from step {trainer.step}")
     columns = (
@@ -105,11 +106,9 @@ def train(
     console.print(f"{trainer.checkpoint_path}: {trainer.step} steps in {trainer.elapsed_s / 60.0:.1f} minutes")
 
 
-def _weights(start: str | None) -> Path | None:
-    """Where the weights lie that *start* names."""
-    if start is None or Path(start).suffix == ".pt":
-        return None if start is None else Path(start)
-    return find_model(start)
+def _weights(start: str) -> Path | None:
+    """Where the weights lie that *start* names: a checkpoint's path, or a model as :func:`find_model` knows it."""
+    return Path(start) if Path(start).suffix == ".pt" else find_model(start)
 
 
 def _shares(checkpoint: Path, mixed: list[str]) -> dict[Path, float]:

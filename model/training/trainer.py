@@ -13,7 +13,6 @@ from torch import Tensor
 from realtime.errors import FullbandError
 
 from ..data.mixture import Mixture
-from ..export import exported_weights
 from ..losses.modulation import ModulationLoss
 from ..losses.spectral import SpectralLoss, Truth
 from ..networks.core import Core
@@ -131,7 +130,13 @@ class Trainer(Loop[Batch]):
 
 def _adopt(network: Core, path: Path) -> None:
     try:
-        weights = exported_weights(path) if path.suffix == ".onnx" else load_checkpoint(path)["average"]
+        if path.suffix == ".onnx":
+            # Only here does training need ONNX, which takes its time to load.
+            from ..export import exported_weights
+
+            weights = exported_weights(path)
+        else:
+            weights = load_checkpoint(path)["average"]
         network.load_state_dict(weights)
     except (RuntimeError, KeyError) as error:
         first = str(error).splitlines()[-1].strip()
