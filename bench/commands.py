@@ -9,8 +9,8 @@ import typer
 
 from realtime.errors import FullbandError
 
-from .loads import LOADS
-from .paths import PATHS
+from .engine.paths import PATHS
+from .machine.loads import LOADS
 from .report.output import Output
 
 bench = typer.Typer(
@@ -57,15 +57,15 @@ def model(
     html: _Html = None,
 ) -> None:
     """Compute per hop of model files: at the pace of live use, as fast as they go, and in batches."""
-    from . import model_commands
+    from .model import report as model_report
 
     output = Output(json_target, html)
     seconds = seconds / 5.0 if quick else seconds
-    request = model_commands.Request(
+    request = model_report.Request(
         tuple(names or ["default"]), seconds, rounds, batch, operators, sweep, peer_hop_ms, tuple(shapes or ())
     )
     with output.progress() as progress:
-        document = model_commands.measure(request, progress)
+        document = model_report.measure(request, progress)
     output.finish(document)
 
 
@@ -96,18 +96,18 @@ def engine(
 
     With --faults: what is heard when threads stall, the model fails, clocks drift, capture goes missing.
     """
-    from . import engine_commands
+    from .engine import report as engine_report
 
     output = Output(json_target, html)
     if faults:
-        from .fault_commands import fault_table
+        from .faults.report import fault_table
 
         one = (models or ["default"])[0], (guards_ms or [2.0])[0], (blocks or [128])[0]
         with output.progress() as progress:
             document = fault_table(*one, quick, progress)
         output.finish(document)
         return
-    plan = engine_commands.make_plan(
+    plan = engine_report.make_plan(
         models or (list(_MATRIX_MODELS) if matrix else ["default"]),
         blocks or (list(_MATRIX_BLOCKS) if matrix else [128]),
         guards_ms or (list(_MATRIX_GUARDS_MS) if matrix else [2.0]),
@@ -120,7 +120,7 @@ def engine(
         _QUICK_SECONDS if quick else None,
     )
     with output.progress() as progress:
-        document = engine_commands.make_report(plan, progress)
+        document = engine_report.make_report(plan, progress)
     output.finish(document)
 
 
@@ -145,7 +145,7 @@ def device(
 
     It plays noise at -20 dBFS. Without devices it measures a cable on the simulated one.
     """
-    from .device_commands import make_report
+    from .device.report import make_report
 
     output = Output(json_target, html)
     with output.progress() as progress:
@@ -171,7 +171,7 @@ def everything(
     html: _Html = None,
 ) -> None:
     """The shipped models, the host under load beside the usual ways, and a cable, in one report."""
-    from .all_commands import measure_all
+    from .everything import measure_all
 
     output = Output(json_target, html)
     with output.progress() as progress:
@@ -246,14 +246,14 @@ def voip(
     html: _Html = None,
 ) -> None:
     """Mouth to ear over RTP when the network is bad, beside a fixed buffer; and how many calls are held at once."""
-    from . import voip_commands
-    from .engine_commands import check_names
-    from .voip import CONDITIONS, QUICKLY
+    from .names import check_names
+    from .voip import report as voip_report
+    from .voip.mouth_to_ear import CONDITIONS, QUICKLY
 
     check_names("condition", only or [], CONDITIONS)
     if quick:
         seconds, call_seconds = max(seconds / 4.0, 8.0), max(call_seconds / 8.0, 1.0)
-    request = voip_commands.Request(
+    request = voip_report.Request(
         codec,
         seconds,
         tuple(only or (QUICKLY if quick else CONDITIONS)),
@@ -266,7 +266,7 @@ def voip(
     )
     output = Output(json_target, html)
     with output.progress() as progress:
-        document = voip_commands.measure(request, progress)
+        document = voip_report.measure(request, progress)
     output.finish(document)
 
 
@@ -279,7 +279,7 @@ def soak(
     html: _Html = None,
 ) -> None:
     """Random faults for a long while, in real time: does anything grow, click or come later? Ctrl-C reports so far."""
-    from .soak_commands import soak_run
+    from .soak.report import soak_run
 
     output = Output(json_target, html)
     with output.progress() as progress:
@@ -298,7 +298,7 @@ def drift(
     html: _Html = None,
 ) -> None:
     """An hour on two clocks that run apart, faster than real time: does the delay stay, is a tone clean?"""
-    from .drift_commands import drift_run
+    from .drift.report import drift_run
 
     output = Output(json_target, html)
     with output.progress() as progress:
@@ -315,7 +315,7 @@ def bandwidth(
     html: _Html = None,
 ) -> None:
     """How surely and how soon the end of a voice's band is found, by filter and codec; and whether noise moves it."""
-    from .bandwidth_commands import bandwidth_run
+    from .bandwidth.report import bandwidth_run
 
     output = Output(json_target, html)
     with output.progress() as progress:
@@ -332,7 +332,7 @@ def noise(
     html: _Html = None,
 ) -> None:
     """What is added to steady noise without a voice, and what the guard against that costs a voice."""
-    from .bandwidth_commands import noise_run
+    from .bandwidth.report import noise_run
 
     output = Output(json_target, html)
     with output.progress() as progress:
@@ -348,7 +348,7 @@ def plugins(
     html: _Html = None,
 ) -> None:
     """Move the parameters of every stage while a voice is heard, and look for clicks; run every LADSPA plugin."""
-    from .plugin_commands import plugins_run
+    from .plugins.report import plugins_run
 
     output = Output(json_target, html)
     with output.progress() as progress:

@@ -18,7 +18,7 @@ from typing import Any
 from realtime import __version__
 from realtime.errors import FullbandError
 
-from ..machine import Watch
+from ..machine.about import Watch
 
 #: Grows when a reader of older files would misread a newer one.
 SCHEMA = 1

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.alignment import align, on_clock
-from bench.material import at_48_khz, telephone_voice
+from bench.signals.alignment import align, on_clock
+from bench.signals.material import at_48_khz, telephone_voice
 
 DELAY = 672
 

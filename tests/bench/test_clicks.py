@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.clicks import RATE_HZ, find_clicks, thresholds
-from bench.material import at_48_khz, telephone_voice
+from bench.signals.clicks import RATE_HZ, find_clicks, thresholds
+from bench.signals.material import at_48_khz, telephone_voice
 
 FADE = 192
 MIDDLE = slice(RATE_HZ // 2, RATE_HZ)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import model
-from bench.injection import injected
+from bench.faults.injection import injected
+from bench.model import hops
 from bench.report.compare import compare, difference
 from bench.report.document import Document, Series
 from realtime.backends.simulated import SimulatedDevice
@@ -123,9 +123,9 @@ def test_reports_are_compared_by_what_they_have_in_common(tmp_path: Path) -> Non
 
 
 @contextmanager
-def _default_models(*names: str) -> Iterator[list[model.ModelRunner]]:
+def _default_models(*names: str) -> Iterator[list[hops.ModelRunner]]:
     with ExitStack() as stack:
-        runners = [model.ModelRunner(shipped_models()["default"], name=name) for name in names]
+        runners = [hops.ModelRunner(shipped_models()["default"], name=name) for name in names]
         for runner in runners:
             stack.callback(runner.close)
         yield runners
@@ -136,10 +136,10 @@ def test_a_model_measured_twice_is_the_same_and_one_slowed_by_a_fifth_is_not() -
     """By turns, on whatever this machine is doing; what is planted is time spent where ONNX Runtime is called."""
     idle = SimulatedDevice(np.zeros((1, 48_000), np.float32), 48_000)
     with _default_models("first", "again", "slower") as runners, injected(runners[2].engine, idle) as faults:
-        usual_ms = float(np.median(model.pace(runners[0], 1.0, 4.0)))  # as it is timed: at its own pace
+        usual_ms = float(np.median(hops.pace(runners[0], 1.0, 4.0)))  # as it is timed: at its own pace
         faults.slow_down(0.2 * usual_ms / 1000.0, 0.0, 1e6)
-        with model.priority_of_live():
-            timed = model.measure(runners, seconds=16.0, rounds=40)
+        with hops.priority_of_live():
+            timed = hops.measure(runners, seconds=16.0, rounds=40)
         faults.slow_down(0.0, 0.0, 0.0)
     first, again, slower = (Series("ms", one.rounds(4.0), yardstick=one.yardstick_ms) for one in timed)
     same, worse = difference("hop", first, again), difference("hop", first, slower)

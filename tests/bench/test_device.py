@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.device import measure
-from bench.device_commands import make_report, open_backend
-from bench.loop import Cable
-from bench.probe import SURE, delays, probe
+from bench.device.delay import measure
+from bench.device.loop import Cable
+from bench.device.report import make_report, open_backend
+from bench.signals.probe import SURE, delays, probe
 from realtime.errors import FullbandError
 from realtime.paths import find_model
 from tests import servers

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.clocks import Served, SimulatedClock
-from bench.engine import Cell, Look, Run, Setting, run_once
-from bench.engine_commands import check_names, make_plan, make_report, verdicts
-from bench.floor import Floor, FloorResult
-from bench.loads import LOADS, load
-from bench.paths import PATHS, EngineWork, WorkerWork, pyaudio_callback
+from bench.engine.clocks import Served, SimulatedClock
+from bench.engine.paths import PATHS, EngineWork, WorkerWork, pyaudio_callback
+from bench.engine.report import make_plan, make_report, verdicts
+from bench.engine.run import Cell, Look, Run, Setting, run_once
+from bench.machine.floor import Floor, FloorResult
+from bench.machine.loads import LOADS, load
+from bench.names import check_names
 from realtime.backends.simulated import SimulatedDevice
 from realtime.engine import StreamFormat
 from realtime.errors import FullbandError

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import trial
-from bench.clicks import RATE_HZ
-from bench.faults import FAULTS
-from bench.soak import soak
-from bench.verdict import Heard, judge
+from bench.faults import trial
+from bench.faults.table import FAULTS
+from bench.faults.verdict import Heard, judge
+from bench.signals.clicks import RATE_HZ
+from bench.soak.run import soak
 from realtime.paths import find_model
 
 MODEL = find_model("default") or Path()

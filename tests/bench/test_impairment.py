@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from bench.impairment import Impairment, Link, Proxy
+from bench.voip.impairment import Impairment, Link, Proxy
 
 PACKETS = 5_000
 

@@ -10,9 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from bench import model, model_commands, operators, sweep
-from bench.model import Batch, ModelRunner
-from bench.peer import PeerRunner
+from bench.model import hops, operators, sweep
+from bench.model import report as model_report
+from bench.model.hops import Batch, ModelRunner
+from bench.model.peer import PeerRunner
 from realtime.errors import FullbandError
 from tests.models import HOP, identity_model
 from tests.realtime.test_cli import run
@@ -54,7 +55,7 @@ def test_each_hop_has_its_own_time_whatever_the_hop_is(tmp_path: Path) -> None:
 def test_a_pace_is_kept(identity: Path) -> None:
     runner = ModelRunner(identity)
     try:
-        spent = model.pace(runner, seconds=0.2, every_ms=4.0)
+        spent = hops.pace(runner, seconds=0.2, every_ms=4.0)
     finally:
         runner.close()
     assert len(spent) == 50
@@ -67,7 +68,7 @@ def test_a_file_of_another_maker_is_run_on_zeros(peer: Path) -> None:
     finally:
         runner.close()
     assert (spent > 0.0).all()
-    assert not model_commands.keeps_contract(peer)
+    assert not model_report.keeps_contract(peer)
 
 
 def test_a_file_that_does_not_run_on_zeros_is_told_with_the_way_out(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_a_file_that_does_not_run_on_zeros_is_told_with_the_way_out(tmp_path: Pa
 def test_a_broken_contract_is_refused_and_not_taken_for_a_peer(tmp_path: Path) -> None:
     broken = identity_model(tmp_path / "broken.onnx", metadata={"mode": "loud"})
     with pytest.raises(FullbandError, match="metadata 'mode'"):
-        model_commands.keeps_contract(broken)
+        model_report.keeps_contract(broken)
 
 
 def test_the_profile_names_the_operators_of_the_graph(identity: Path) -> None:
@@ -107,12 +108,12 @@ def test_every_change_of_an_option_is_one_change() -> None:
 
 def test_streams_are_counted_up_to_the_last_batch_that_held() -> None:
     found = [Batch(1, 0.1, 9.0, 0.1, True), Batch(2, 3.0, 9.0, 1.5, True), Batch(4, 5.0, 9.0, 1.2, False)]
-    assert model.streams_per_core(found) == 2
-    assert model.streams_per_core(found[2:]) == 0
+    assert hops.streams_per_core(found) == 2
+    assert hops.streams_per_core(found[2:]) == 0
 
 
 def test_slow_hops_of_the_warm_up_are_counted() -> None:
-    assert model.warm_up(np.array([9.0, 1, 3, 1, 1, 1, 1, 1, 1, 1])) == {"first_hop_ms": 9.0, "warm_up_hops": 3.0}
+    assert hops.warm_up(np.array([9.0, 1, 3, 1, 1, 1, 1, 1, 1, 1])) == {"first_hop_ms": 9.0, "warm_up_hops": 3.0}
 
 
 def test_the_command_measures_ours_beside_a_peer(identity: Path, peer: Path, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import soundfile
 
-from bench.bandwidth_commands import noise_problems
-from bench.noise import BEGINNINGS, NoiseGain, VoiceStart, voice_start
+from bench.bandwidth.noise import BEGINNINGS, NoiseGain, VoiceStart, voice_start
+from bench.bandwidth.report import noise_problems
 from realtime.paths import VOICE_CLIP, find_model
 
 _NOTHING = NoiseGain("fan", -50.0, 8_000.0, True, 0.0, -110.0, 0.0, -110.0, 0.0, -110.0)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from numba import cfunc
 
-from bench import plugins
-from bench.plugin_commands import plugins_run
+from bench.plugins import moves
+from bench.plugins.report import plugins_run
 from bench.report.document import tables_of
 from realtime.native import COMPILE
 from realtime.native.memory import floats_at, record_at
@@ -54,7 +54,7 @@ def test_no_parameter_clicks(plugin: str, doubling: Path) -> None:
     if ".so" in plugin:
         _needs(plugin)
     stages = [{"plugin": "gain", "name": "first"}, {"plugin": plugin}]
-    found = plugins.sweep_stage(stages, 1, doubling, slide=".so" in plugin)
+    found = moves.sweep_stage(stages, 1, doubling, slide=".so" in plugin)
     assert found[-1].name == "bypass"
     assert {move.name: move.excess for move in found if move.verdict != "silent"} == {}
 
@@ -78,13 +78,13 @@ def _ways(plugin: str, name: str, ends: tuple[float, float]) -> list[list[dict[s
 
 @pytest.mark.parametrize(("plugin", "name", "ends"), RINGING)
 def test_what_rings_on_does_not_click(plugin: str, name: str, ends: tuple[float, float]) -> None:
-    assert plugins.clicks_between(_ways(plugin, name, ends)).excess < 1.0
+    assert moves.clicks_between(_ways(plugin, name, ends)).excess < 1.0
 
 
 def test_a_room_that_is_resized_while_it_is_heard_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: along a ramp of the same instances."""
     monkeypatch.setattr("realtime.plugins.ladspa.stage.leap_of", lambda facts, parameter: math.inf)
-    assert plugins.clicks_between(_ways("gverb_1216.so:gverb", "roomsize_m", (75.0, 80.0))).excess > 10.0
+    assert moves.clicks_between(_ways("gverb_1216.so:gverb", "roomsize_m", (75.0, 80.0))).excess > 10.0
 
 
 @cfunc(STEP, **{**COMPILE, "cache": False})
@@ -104,26 +104,26 @@ def test_a_gain_that_follows_at_once_is_found(monkeypatch: pytest.MonkeyPatch) -
     """The test above can fail."""
     monkeypatch.setattr(GainStage, "step", _abrupt.address)
     ways = [[{"plugin": "gain", "gain_db": db}] for db in (0.0, -12.0)]
-    assert plugins.clicks_between(ways).count > 0
+    assert moves.clicks_between(ways).count > 0
 
 
 def test_a_plugin_that_clicks_with_its_controls_at_rest_is_told_from_one_that_clicks_as_they_move() -> None:
     """cmt's gate cuts hard where the voice passes its threshold; a gain that is kept in place is silent."""
     _needs("cmt.so:hard_gate")
-    passage = plugins.Passage(_ways("cmt.so:hard_gate", "threshold", (0.0, 0.05)))
+    passage = moves.Passage(_ways("cmt.so:hard_gate", "threshold", (0.0, 0.05)))
     found = passage.moved()
     between = _ways("cmt.so:hard_gate", "threshold", (0.01, 0.025))
     rest = passage.rest_excess(between, found.excess)
     assert found.excess > 1.0
-    assert plugins.Move("threshold", found.count, found.excess, rest).verdict == plugins.AT_REST
+    assert moves.Move("threshold", found.count, found.excess, rest).verdict == moves.AT_REST
     gains = [[{"plugin": "gain", "gain_db": db}] for db in (0.0, -12.0)]
-    quiet = plugins.Passage(gains).rest_excess(gains, 1.0)
+    quiet = moves.Passage(gains).rest_excess(gains, 1.0)
     assert quiet < 1.0
-    assert plugins.Move("gain_db", 1, 1.1, quiet).verdict == plugins.AS_MOVED
+    assert moves.Move("gain_db", 1, 1.1, quiet).verdict == moves.AS_MOVED
 
 
 def test_a_report_fails_where_a_stage_that_is_built_in_clicks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.plugins.catalogue", lambda: ([], []))
+    monkeypatch.setattr("bench.plugins.moves.catalogue", lambda: ([], []))
     sound = plugins_run("gain", False, lambda name: None)
     assert sound.problems == []
     (table,) = tables_of(sound.as_dict())
@@ -137,12 +137,12 @@ def test_a_report_fails_where_a_stage_that_is_built_in_clicks(monkeypatch: pytes
 def test_a_report_fails_where_a_plugin_clicks_as_it_moves_and_not_where_it_always_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    own = plugins.PluginRow("a.so:own", None, moves=(plugins.Move("level", 3, 5.0, 6.0),))
-    moved = plugins.PluginRow("b.so:moved", None, moves=(plugins.Move("level", 3, 5.0, 0.2),))
-    refused = plugins.PluginRow("c.so:refused", "it crashed")
-    monkeypatch.setattr("bench.plugins.catalogue", lambda: ([], [own, moved, refused]))
+    own = moves.PluginRow("a.so:own", None, moves=(moves.Move("level", 3, 5.0, 6.0),))
+    moved = moves.PluginRow("b.so:moved", None, moves=(moves.Move("level", 3, 5.0, 0.2),))
+    refused = moves.PluginRow("c.so:refused", "it crashed")
+    monkeypatch.setattr("bench.plugins.moves.catalogue", lambda: ([], [own, moved, refused]))
     document = plugins_run(".so", True, lambda name: None)
     assert document.problems == ["1 LADSPA plugins click as they move: b.so:moved level"]
     assert "2 of 3 LADSPA plugins" in document.verdicts[-1]
-    monkeypatch.setattr("bench.plugins.catalogue", lambda: ([], [own, refused]))
+    monkeypatch.setattr("bench.plugins.moves.catalogue", lambda: ([], [own, refused]))
     assert plugins_run(".so", True, lambda name: None).problems == []

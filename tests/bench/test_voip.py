@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.voip import CONDITIONS, Ear, Mouth, _delays_ms, run, voice
-from bench.voip_calls import Load, late_by_stalls, measure, merged, most_held
+from bench.voip.calls import Load, late_by_stalls, measure, merged, most_held
+from bench.voip.mouth_to_ear import CONDITIONS, Ear, Mouth, _delays_ms, run, voice
 
 
 def test_the_mouth_says_the_clip_again_and_again() -> None:

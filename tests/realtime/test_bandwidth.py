@@ -10,9 +10,9 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from bench.bandwidth import TOLERANCE, path_edge_hz
-from bench.bandwidth_noise import NOISES, false_flips, noise_of
-from bench.cvsd import through_cvsd
+from bench.bandwidth.cases import TOLERANCE, path_edge_hz
+from bench.bandwidth.flips import NOISES, false_flips, noise_of
+from bench.signals.cvsd import through_cvsd
 from model.degrade.filters import decimate, fir_taps, iir_sections, upsample, zero_phase
 from realtime.bandwidth import EDGE_OF_CUTOFF, BandwidthDetector, recording_cutoff_hz
 from realtime.paths import VOICE_CLIP

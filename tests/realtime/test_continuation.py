@@ -7,8 +7,8 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from bench.clicks import jumps
-from bench.material import at_48_khz, telephone_voice
+from bench.signals.clicks import jumps
+from bench.signals.material import at_48_khz, telephone_voice
 from realtime.native import COMPILE_NOGIL
 from realtime.native.continuation import FADE_SAMPLES, HISTORY_SAMPLES, WORK_DOUBLES, predict
 from realtime.native.memory import aligned_zeros

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from bench.clicks import find_clicks, legal_jumps
-from bench.material import at_48_khz, telephone_voice
+from bench.signals.clicks import find_clicks, legal_jumps
+from bench.signals.material import at_48_khz, telephone_voice
 from realtime.engine import Engine, EngineSettings, StreamFormat
 from realtime.guard import MAX_GUARD_MS, GuardKeeper
 from realtime.native import COMPILE_NOGIL

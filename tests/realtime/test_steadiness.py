@@ -8,7 +8,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from bench.noise import stationary
+from bench.bandwidth.noise import stationary
 from realtime.engine import Engine, EngineSettings, StreamFormat
 from realtime.paths import VOICE_CLIP, find_model
 from tests.realtime.playing import play

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.impairment import Impairment, Link
+from bench.voip.impairment import Impairment, Link
 from realtime.voip.codecs import Codec
 from realtime.voip.media import Media
 from realtime.voip.receiver import Receiver

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.material import telephone_voice
+from bench.signals.material import telephone_voice
 from realtime.errors import FullbandError
 from realtime.kernel import upsample
 from realtime.voip import g711

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.material import at_48_khz, telephone_voice
+from bench.signals.material import at_48_khz, telephone_voice
 from realtime.errors import FullbandError
 from realtime.voip.exchange import Exchange
 from realtime.voip.frames import Frame, Sink, Source, Tee, silence

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.alignment import align
-from bench.material import at_48_khz, telephone_voice
+from bench.signals.alignment import align
+from bench.signals.material import at_48_khz, telephone_voice
 from realtime.voip import rtcp, rtp
 from realtime.voip.codecs import PCMU
 from realtime.voip.leg import Leg

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.alignment import align
-from bench.clicks import find_clicks, thresholds
-from bench.impairment import Impairment, Link
-from bench.material import at_48_khz, telephone_voice
+from bench.signals.alignment import align
+from bench.signals.clicks import find_clicks, thresholds
+from bench.signals.material import at_48_khz, telephone_voice
+from bench.voip.impairment import Impairment, Link
 from realtime.voip.codecs import L16, OPUS, PCMU
 from realtime.voip.media import Media
 from realtime.voip.receiver import Receiver

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.alignment import align
-from bench.material import at_48_khz, telephone_voice
+from bench.signals.alignment import align
+from bench.signals.material import at_48_khz, telephone_voice
 from realtime.errors import FullbandError
 from realtime.voip.relay import load_rtp_settings, parse_address, read_description
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from bench.material import at_48_khz, telephone_voice
+from bench.signals.material import at_48_khz, telephone_voice
 from tests.realtime.hosts import ROUTES, exchange, started
 from tests.servers import RATE_HZ, poll, stop_group
 

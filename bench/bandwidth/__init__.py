@@ -1,0 +1,1 @@
+"""``fullband bench bandwidth`` and ``noise``: what the host makes of voices and of noise."""

@@ -1,0 +1,1 @@
+"""``fullband bench device``: delay through real devices."""

@@ -1,0 +1,1 @@
+"""``fullband bench drift``: two clocks that run apart."""

@@ -1,0 +1,1 @@
+"""``fullband bench engine``: the whole data plane under load, beside the usual ways."""

@@ -1,0 +1,1 @@
+"""``fullband bench engine --faults``: what is heard of a fault."""

@@ -1,0 +1,1 @@
+"""``fullband bench model``: compute per hop."""

@@ -1,0 +1,1 @@
+"""``fullband bench plugins``: stages moved while audio runs."""

@@ -1,0 +1,1 @@
+"""``fullband bench soak``: faults for as long as one likes."""

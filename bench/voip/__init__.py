@@ -1,0 +1,1 @@
+"""``fullband bench voip``: calls, from mouth to ear."""
