@@ -6,39 +6,27 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from . import emodel, events, rtcp
 from .frames import Frame, silence
+from .limits import Bucket
 from .media import Address, Media
 from .receiver import Receiver
+from .reports import Reports
 from .rtp import Packet, looks_like_rtcp, parse
 from .sender import Sender
 from .sockets import SocketPair, Sockets
 from .statistics import LegStatistics as LegStatistics
 from .statistics import ReceivedCounts, SentCounts
 
-#: More from one source than this is no telephone call: packets in one go, and each second. A tone beside audio in
+#: More from one source than this is no telephone call: packets each second, and in one go. A tone beside audio in
 #: packets of 10 ms makes 200.
-_BURST_PACKETS, _PACKETS_PER_SECOND = 200.0, 300.0
+_PACKETS_PER_SECOND, _BURST_PACKETS = 300.0, 200.0
 
 #: The sockets are looked after once for each frame, by whichever of pull and push comes first.
 _SERVICE_NS = 5_000_000
-
-#: A key whose end never comes has ended after so long.
-_KEY_TIMEOUT_NS = 250_000_000
-
-
-@dataclass
-class _PressedKey:
-    """The event that comes in: which, when it began, and how long it is by now."""
-
-    timestamp: int
-    code: int
-    duration: int
-    seen_ns: int
-    told: bool = False
 
 
 class Leg:
@@ -72,7 +60,6 @@ class Leg:
         self.latch = latch
         self.on_key, self.on_silent, self.on_bye = on_key, on_silent, on_bye
         self.silent_after_s = silent_after_s
-        self.name = name
         self._lock = threading.RLock()
         self._sockets = SocketPair(host, port) if sockets is None else sockets
         #: Where the other side is to send RTP to.
@@ -84,18 +71,14 @@ class Leg:
         self._receiver: Receiver | None = None
         self._sent = SentCounts()
         self._received = ReceivedCounts()
-        self._refused = self._limited = self._bad_rtcp = self._keys_received = 0
-        self._tokens, self._tokens_ns = _BURST_PACKETS, 0
-        self._key: _PressedKey | None = None
+        self._refused = self._limited = self._bad_rtcp = 0
+        self._limit = Bucket(_PACKETS_PER_SECOND, _BURST_PACKETS)
+        self._keys = events.Keys()
+        self._reports = Reports(name)
         self._serviced_ns = 0
         self._heard_ns = time.monotonic_ns()
         self._told_silent = False
         self._told: deque[Callable[[], object]] = deque()
-        self._report_due_ns = 0
-        self._remote_report: tuple[int, int] | None = None
-        self._reported = (0, 0)
-        self._round_trip_ms: float | None = None
-        self._remote_lost: float | None = None
         self._closed = False
 
     @property
@@ -135,7 +118,7 @@ class Leg:
             if not media.direction.receives:
                 self._receiver.rest()
             if old is None:
-                self._report_due_ns = time.monotonic_ns() + int(0.5e9 * rtcp.next_interval_s())
+                self._reports.begin(time.monotonic_ns())
 
     def send_key(self, key: str, duration_ms: int = 160) -> None:
         """Press *key* (``0``-``9 * # A``-``D``) for the other side, as an event; ignored where it takes none."""
@@ -177,7 +160,9 @@ class Leg:
             counts, sent, receiver = self._received, self._sent, self._receiver
             concealed = counts.concealed_samples / max(counts.samples, 1)
             delay_ms = receiver.heard_delay_ms if receiver else 0.0
-            one_way_ms = delay_ms + (self._round_trip_ms or 0.0) / 2 + (receiver.fixed_delay_ms if receiver else 0.0)
+            one_way_ms = (
+                delay_ms + (self._reports.round_trip_ms or 0.0) / 2 + (receiver.fixed_delay_ms if receiver else 0.0)
+            )
             name = self._media.codec.name if self._media else ""
             return LegStatistics(
                 codec=self._media.codec.rtpmap if self._media else "",
@@ -197,7 +182,7 @@ class Leg:
                 limited=self._limited + counts.overflow,
                 streams=counts.streams,
                 resyncs=counts.resyncs,
-                keys_received=self._keys_received,
+                keys_received=self._keys.count,
                 keys_sent=sent.keys,
                 seconds_heard=counts.samples / 48_000,
                 concealed_share=min(concealed, 1.0),
@@ -205,8 +190,8 @@ class Leg:
                 delay_ms=delay_ms,
                 target_ms=receiver.target_ms if receiver else 0.0,
                 drift_ppm=receiver.ppm if receiver else 0.0,
-                round_trip_ms=self._round_trip_ms,
-                remote_lost_share=self._remote_lost,
+                round_trip_ms=self._reports.round_trip_ms,
+                remote_lost_share=self._reports.lost_share,
                 mos=emodel.mos(name, one_way_ms, min(concealed, 1.0)) if counts.samples else None,
             )
 
@@ -238,17 +223,15 @@ class Leg:
         self._serviced_ns = now_ns
         for datagram, address, arrival_ns in self._sockets.receive(now_ns):
             self.take(datagram, address, arrival_ns)
-        if self._key is not None and now_ns - self._key.seen_ns > _KEY_TIMEOUT_NS:
-            self._end_key()
+        self._tell_keys(self._keys.expire(now_ns))
         if self._media is None:
             return
-        if now_ns >= self._report_due_ns:
+        if self._reports.is_due(now_ns):
             self._report(now_ns)
         silent_s = (now_ns - self._heard_ns) / 1e9
         if silent_s > self.silent_after_s and not self._told_silent and self.on_silent is not None:
             self._told_silent = True
-            on_silent = self.on_silent
-            self._told.append(lambda: on_silent(silent_s))
+            self._told.append(partial(self.on_silent, silent_s))
 
     def take(self, datagram: bytes, address: Address, arrival_ns: int) -> None:
         """A datagram that came from *address*; the sockets' own are taken by themselves. Never raises."""
@@ -256,7 +239,7 @@ class Leg:
         if not self._is_from_peer(address, is_report):
             self._refused += 1
             return
-        if not self._has_token(arrival_ns):
+        if not self._limit.take(arrival_ns * 1e-9):
             self._limited += 1
             return
         if is_report:
@@ -278,15 +261,6 @@ class Leg:
     def _is_expected(self, packet: Packet) -> bool:
         media = self._media
         return media is not None and packet.payload_type in media.received_types
-
-    def _has_token(self, now_ns: int) -> bool:
-        gained = (now_ns - self._tokens_ns) * 1e-9 * _PACKETS_PER_SECOND
-        self._tokens = min(self._tokens + max(gained, 0.0), _BURST_PACKETS)
-        self._tokens_ns = max(now_ns, self._tokens_ns)
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
 
     def _take_packet(self, packet: Packet, arrival_ns: int) -> None:
         media, receiver = self._media, self._receiver
@@ -312,31 +286,13 @@ class Leg:
         if event is None:
             self._received.malformed += 1
             return
-        key = self._key
-        if key is None or key.timestamp != packet.timestamp:
-            if key is not None:
-                self._end_key()
-            key = self._key = _PressedKey(packet.timestamp, event.code, event.duration, arrival_ns)
-        key.duration = max(key.duration, event.duration)
-        key.seen_ns = arrival_ns
-        if event.end and not key.told:
-            self._tell_key(key)
+        self._tell_keys(self._keys.take(event, packet.timestamp, arrival_ns))
 
-    def _end_key(self) -> None:
-        key, self._key = self._key, None
-        if key is not None and not key.told:
-            self._tell_key(key)
-
-    def _tell_key(self, key: _PressedKey) -> None:
-        """Once for each key; the end of it comes three times."""
-        key.told = True
-        if key.code >= len(events.KEYS) or self._media is None:
-            return
-        self._keys_received += 1
-        if self.on_key is not None:
-            on_key, name = self.on_key, events.KEYS[key.code]
-            duration_ms = key.duration * 1000 // self._media.codec.clock_hz
-            self._told.append(lambda: on_key(name, duration_ms))
+    def _tell_keys(self, ended: list[events.Event]) -> None:
+        for event in ended:
+            if self.on_key is not None and self._media is not None:
+                duration_ms = event.duration * 1000 // self._media.codec.clock_hz
+                self._told.append(partial(self.on_key, events.KEYS[event.code], duration_ms))
 
     def _tell(self) -> None:
         """Callbacks, with no lock held."""
@@ -350,46 +306,15 @@ class Leg:
         if contents is None:
             self._bad_rtcp += 1
             return
-        sender = self._sender
-        for report in contents.reports:
-            if report.ntp is not None:
-                self._remote_report = (rtcp.middle(report.ntp), arrival_ns)
-            for block in report.blocks:
-                if sender is not None and block.ssrc == sender.ssrc:
-                    self._remote_lost = block.fraction_lost
-                    if block.last_report:
-                        passed = (rtcp.middle(rtcp.ntp_now()) - block.last_report - block.since_last_report) % (1 << 32)
-                        # A negative time, by clocks that are read at slightly different moments, is none.
-                        self._round_trip_ms = passed / 65.536 if passed < 1 << 31 else 0.0
+        self._reports.take(contents, self._sender.ssrc if self._sender else None, arrival_ns)
         if contents.goodbyes and self.on_bye is not None:
             self._told.append(self.on_bye)
 
     def _report(self, now_ns: int, bye: bool = False) -> None:
-        self._report_due_ns = now_ns + int(1e9 * rtcp.next_interval_s())
         media, sender, receiver = self._media, self._sender, self._receiver
         if media is None or sender is None or receiver is None or media.rtcp_address is None:
             return
-        block = None
-        if receiver.arrivals.ssrc is not None:
-            counts = self._received
-            expected, lost = counts.expected, counts.lost
-            new_expected, new_lost = expected - self._reported[0], lost - self._reported[1]
-            self._reported = (expected, lost)
-            last, came_ns = self._remote_report or (0, now_ns)
-            since = int((now_ns - came_ns) * 65_536 / 1e9) if last else 0
-            block = rtcp.Block(
-                receiver.arrivals.ssrc,
-                max(new_lost, 0) / max(new_expected, 1),
-                lost,
-                receiver.arrivals.newest & 0xFFFF_FFFF,
-                int(receiver.arrivals.jitter_clock),
-                last,
-                since,
-            )
-        sent = None
-        if sender.counts.packets:
-            sent = (rtcp.ntp_now(), sender.timestamp, sender.counts.packets, sender.counts.payload_bytes)
-        compound = rtcp.build(sender.ssrc, self.name, block, sent, bye=bye)
+        compound = self._reports.make(sender, receiver, self._received, now_ns, bye=bye)
         to = self._remote if self._latched and media.rtcp_mux and self._remote else media.rtcp_address
         self._sockets.send(compound, to, report=not media.rtcp_mux)
 

@@ -29,6 +29,6 @@ keys in SDP (488), TLS, SRV records, and redirection, which would be an open rel
 | `conversation.py`, `bridge.py`, `answering.py` | a call; two parties joined; a caller answered by a file or an echo |
 | `agent.py`, `desk.py` | messages to calls, and the way out; what is done with callers |
 | `registration.py` | a name kept at a registrar |
-| `limits.py`, `records.py`, `metrics.py`, `settings.py` | how much; what was; how it goes; what is wished |
+| `counters.py`, `records.py`, `metrics.py`, `settings.py` | how much; what was; how it goes; what is wished |
 | `host.py` | started, drained, ended |
 """

@@ -13,10 +13,11 @@ from aiosipua.headers import parse_auth, parse_cseq, parse_uri, stringify_auth
 from aiosipua.message import SipRequest, SipResponse
 from aiosipua.utils import generate_branch
 
+from ..limits import Gate
 from .call import Party, refuse
+from .counters import Counters
 from .dialog import Dialog
 from .incoming import IncomingParty, Offer
-from .limits import Counters, Gate
 from .media import Line, Switchboard
 from .messages import (
     ALLOW,

@@ -11,8 +11,8 @@ from ...metrics import Metrics
 from ..ending import Ending
 from ..exchange import Exchange
 from .agent import Agent
+from .counters import Counters
 from .desk import Desk, describe
-from .limits import Counters
 from .media import Switchboard
 from .metrics import SipFigures, families, sip_figures
 from .registration import Registration

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..metrics import HostFigures, host_families
-from .limits import Counters
+from .counters import Counters
 
 _COUNTERS = {
     "received": "Messages received.",

@@ -14,7 +14,8 @@ from aiosipua.headers import parse_via, stringify_via
 from aiosipua.message import SipMessage, SipRequest, SipResponse
 
 from ...errors import FullbandError
-from .limits import Counters, Gate
+from ..limits import Gate
+from .counters import Counters
 
 # The grammar logs what it finds wrong with each message. It is counted here instead: a log is no place for strangers.
 logging.getLogger("aiosipua").addHandler(logging.NullHandler())

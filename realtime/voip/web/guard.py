@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from ..sip.limits import Gate
+from ..limits import Gate
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -13,8 +13,8 @@ from ...errors import FullbandError
 from ...metrics import Metrics
 from ..ending import Ending
 from ..exchange import Exchange
+from ..limits import Gate
 from ..metrics import HostFigures
-from ..sip.limits import Gate
 from .guard import Guard
 from .metrics import COUNTERS, WebFigures, families
 from .server import Server

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from realtime.voip.sip.limits import Gate
+from realtime.voip.limits import Gate
 
 from .phones import Phone, agent
 

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from realtime.voip.exchange import Exchange
-from realtime.voip.sip.limits import Gate
+from realtime.voip.limits import Gate
 from realtime.voip.web.guard import Guard
 from realtime.voip.web.server import Server
 from realtime.voip.web.sessions import Sessions

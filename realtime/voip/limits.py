@@ -5,52 +5,46 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 #: Sources remembered; the one heard of longest ago is forgotten first, so that forged addresses cost no memory.
 _SOURCES = 4096
 
 
-@dataclass
-class Counters:
-    """What came and what became of it, since the start."""
+class Bucket:
+    """A token bucket: *rate* a second, *burst* at once. It is full at first."""
 
-    received: int = 0
-    sent: int = 0
-    dropped: int = 0
-    """No SIP, or a message that cannot be answered."""
-    refused: int = 0
-    """Malformed, and answered with the standard's code."""
-    throttled: int = 0
-    retransmitted: int = 0
-    faults: int = 0
-    """Failures of this program while it handled a message. They are answered 500."""
-    calls: dict[str, int] = field(default_factory=dict)
-    """Calls that have ended, by how."""
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._then_s: float | None = None
 
-    def ended(self, how: str) -> None:
-        """Count a call that ended *how*."""
-        self.calls[how] = self.calls.get(how, 0) + 1
+    def take(self, now_s: float) -> bool:
+        """Take one token, if there is one; a clock that goes back brings none."""
+        then_s = now_s if self._then_s is None else self._then_s
+        self._tokens = min(self._burst, self._tokens + max(now_s - then_s, 0.0) * self._rate)
+        self._then_s = max(now_s, then_s)
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
 
 
 class _Buckets:
-    """A token bucket for every source: *rate* a second, *burst* at once."""
+    """A bucket for every source."""
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
         self._rate = rate
         self._burst = burst
         self._clock = clock
-        self._kept: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._kept: OrderedDict[str, Bucket] = OrderedDict()
 
     def take(self, source: str) -> bool:
-        now = self._clock()
-        tokens, then = self._kept.pop(source, (self._burst, now))
-        tokens = min(self._burst, tokens + (now - then) * self._rate)
-        is_enough = tokens >= 1.0
-        self._kept[source] = (tokens - 1.0 if is_enough else tokens, now)
+        bucket = self._kept.pop(source, None) or Bucket(self._rate, self._burst)
+        self._kept[source] = bucket
         if len(self._kept) > _SOURCES:
             self._kept.popitem(last=False)
-        return is_enough
+        return bucket.take(self._clock())
 
 
 class Gate:
