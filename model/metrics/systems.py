@@ -166,7 +166,7 @@ def _oracle(given: Given) -> Samples:
     # The window takes a share of the power that overlapping the frames of noise gives back in full.
     power /= np.mean(window**2)
     amplitude = np.sqrt(power @ bands.T / bands.sum(axis=1)) @ bands
-    rise = np.clip((bins_hz / given.cutoff_hz - 0.93) / 0.07, 0.0, 1.0)
+    rise = np.clip((bins_hz / given.cutoff_hz - 0.90) / 0.06, 0.0, 1.0)
     generator = np.random.default_rng(0)
     noise = generator.standard_normal((2, *amplitude.shape)) * np.sqrt(0.5)
     shaped = fft.irfft((noise[0] + 1j * noise[1]) * amplitude * rise, axis=-1) * window

@@ -17,8 +17,9 @@ from .transforms import Analysis, Framing, Synthesis, bin_frequencies_hz, erb_ce
 #: Over the last kHz below the highest cutoff the output fades to nothing.
 CUTOFF_FADE_HZ = 1_000.0
 
-#: The high band rises between these fractions of the cutoff, where anti-alias filters fall.
-CROSSOVER = (0.93, 1.0)
+#: The high band rises between these fractions of the cutoff: steep filters leave more of the low band there than it
+#: adds, soft ones less. What lies below is never touched.
+CROSSOVER = (0.90, 0.96)
 
 #: Excitations are brought to one level over the period of a low voice: over less, the pulses of its pitch would be
 #: levelled as well, and the voice be hoarse.
@@ -28,7 +29,7 @@ EVEN_SAMPLES = 576
 LARGEST_RISE = 3.0
 
 #: Just under the lowest crossover; bins below it are not computed.
-LOWEST_HZ = 3_100.0
+LOWEST_HZ = 3_000.0
 
 
 NEPERS_PER_DB = math.log(10.0) / 20.0

@@ -56,9 +56,9 @@ class LossSection(Settings):
     """What is minimised."""
 
     windows: Several[int] = (2048, 512, 128)
-    pause_weight: float = Field(default=0.1, ge=0.0)
+    pause_weight: float = Field(default=0.0, ge=0.0, description="of too loud pauses, beside all other errors")
     distance_weight: float = Field(default=0.5, ge=0.0, description="of the log-spectral distance itself")
-    modulation_weight: float = Field(default=0.5, ge=0.0, description="of the high band's modulation at the pitch")
+    modulation_weight: float = Field(default=0.8, ge=0.0, description="of the high band's modulation at the pitch")
 
 
 class AdversarySection(Settings):

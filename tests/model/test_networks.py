@@ -23,7 +23,7 @@ from model.networks.layers import (
     TableNoise,
     VoiceLevel,
 )
-from model.networks.shaper import LARGEST_RISE, Shaper
+from model.networks.shaper import CROSSOVER, LARGEST_RISE, Shaper
 from model.networks.smooth_noise import PERIOD_SAMPLES, smooth_noise, spectrogram
 from model.networks.transforms import (
     Analysis,
@@ -303,7 +303,7 @@ def test_output_lies_above_the_crossover(network: Core, cutoff_hz: float) -> Non
         high = network(speech(120), torch.tensor([[cutoff_hz]]))[0].numpy()
     spectrum = np.abs(np.fft.rfft(high * np.hanning(len(high)))) ** 2
     frequency_hz = np.fft.rfftfreq(len(high), 1 / 48_000)
-    below = spectrum[frequency_hz < 0.93 * cutoff_hz - 500.0].sum()
+    below = spectrum[frequency_hz < CROSSOVER[0] * cutoff_hz - 500.0].sum()
     assert spectrum.sum() > 0.0 and below < 1e-3 * spectrum.sum()
 
 
