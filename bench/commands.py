@@ -85,6 +85,9 @@ def engine(
     matrix: Annotated[bool, typer.Option("--matrix", help="Blocks of 32 to 1024, two hops, three guards.")] = False,
     capture: Annotated[str | None, typer.Option("--input", help="Real devices instead; they play silence.")] = None,
     playback: Annotated[str | None, typer.Option("--output")] = None,
+    keep_awake: Annotated[
+        bool, typer.Option("--keep-awake", help="Let no processor sleep meanwhile, as 'live --keep-awake' does.")
+    ] = False,
     faults: Annotated[bool, typer.Option("--faults", help="Put faults in instead, and listen for clicks.")] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="In less than a minute; with --faults, in half the time.")
@@ -118,6 +121,7 @@ def engine(
         capture,
         playback,
         _QUICK_SECONDS if quick else None,
+        keep_awake,
     )
     with output.progress() as progress:
         document = engine_report.make_report(plan, progress)

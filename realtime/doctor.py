@@ -16,6 +16,7 @@ from typing import Literal
 import numba
 import numpy as np
 
+from .awake import Awake
 from .backends.wavfile import FileStream
 from .engine import ENGINE_PRIORITY, Engine, EngineSettings, StreamFormat
 from .errors import FullbandError
@@ -107,6 +108,14 @@ def _affinity() -> Check:
     return Check("CPU affinity", "ok", value, f"to keep it on one: fullband live --cpu {cores[-1]}")
 
 
+def _sleep() -> Check:
+    """Whether processors can be kept from sleeping, and that it can be asked for."""
+    with Awake() as awake:
+        if awake.reason is not None:
+            return Check("sleep of processors", "warn", f"cannot be prevented ({awake.reason})", awake.remedy)
+    return Check("sleep of processors", "ok", "can be prevented", "where hops come late: fullband live --keep-awake")
+
+
 def _compiled_code() -> Check:
     version = f"numba {numba.__version__}"
     folder = Path(numba.config.CACHE_DIR)
@@ -169,6 +178,7 @@ def examine() -> list[Check]:
         ("rtkit", _rtkit),
         ("memory lock", _memory_lock),
         ("CPU affinity", _affinity),
+        ("sleep of processors", _sleep),
         ("compiled code", _compiled_code),
         ("ONNX Runtime", _onnx_runtime),
         ("denormal numbers", _denormals),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import priority
+from .awake import Awake
 from .backends.base import Backend
 from .backends.select import open_backend
 from .engine import Engine, EngineSettings
@@ -39,18 +40,14 @@ _FADE_OUT_SECONDS = 0.3
 
 #: Settings that only devices opened anew can follow.
 _DEVICE_KEYS = (
-    "backend",
-    "input",
-    "output",
-    "rate_hz",
-    "block_frames",
-    "device_latency",
-    "source",
-    "simulated_rate_hz",
-)
+    "backend", "input", "output", "rate_hz", "block_frames", "device_latency", "source", "simulated_rate_hz",
+)  # fmt: skip
 
 #: Settings that only another start can follow.
-_FIXED_KEYS = ("seconds", "realtime_priority", "cpu", "record", "plot", "force", "name", "metrics_port", "virtual_mic")
+_FIXED_KEYS = (
+    "seconds", "realtime_priority", "cpu", "keep_awake", "record", "plot", "force", "name", "metrics_port",
+    "virtual_mic",
+)  # fmt: skip
 
 
 def _fallback(settings: LiveSettings, model: Path | None) -> Path | None:
@@ -92,6 +89,7 @@ class Session:
         self._supervisor: Supervisor | None = None
         self._device_latency_ms: tuple[float | None, float | None] = (None, None)
         self._end_s: float | None = None
+        self._awake: Awake | None = None
         self._started = False
         self._stopped = False
 
@@ -129,6 +127,9 @@ class Session:
         )
         self.engine.realtime_granted = granted
         self._notices += lines
+        if self.settings.keep_awake:
+            self._awake = Awake()
+            self._notices += [self._awake.refusal] if self._awake.refusal else []
 
     @property
     def running(self) -> bool:
@@ -378,6 +379,8 @@ class Session:
         self._stopped = True
         self.backend.stop()
         self.engine.stop()
+        if self._awake is not None:
+            self._awake.close()
 
     def close(self) -> None:
         """Stop, and release devices and model."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
+from realtime.awake import Awake
 from realtime.errors import FullbandError
 from realtime.paths import find_model
 
@@ -47,6 +49,7 @@ def make_plan(
     capture: str | None = None,
     playback: str | None = None,
     at_most_s: float | None = None,
+    keep_awake: bool = False,
 ) -> Plan:
     """Every combination of what is given. Raises :class:`FullbandError` for names that are none."""
     check_names("load", loads, LOADS)
@@ -57,7 +60,7 @@ def make_plan(
         if model is None:
             raise FullbandError("'none' has no hops that could be late: name a model", exit_status=2)
         settings += [Setting(model.stem, model, block, guard_ms) for block in blocks for guard_ms in guards_ms]
-    return Plan(tuple(settings), tuple(loads), tuple(paths), seconds, rounds, capture, playback, at_most_s)
+    return Plan(tuple(settings), tuple(loads), tuple(paths), seconds, rounds, capture, playback, at_most_s, keep_awake)
 
 
 def row_of(cell: Cell) -> dict[str, Any]:
@@ -206,7 +209,10 @@ def make_report(plan: Plan, progress: Callable[[str], None]) -> Document:
     settings = asdict(plan)
     settings["settings"] = [{**one, "model": str(one["model"].name)} for one in settings["settings"]]
     document = Document("engine", settings)
-    cells = measure(plan, progress)
+    with Awake() if plan.keep_awake else nullcontext() as awake:
+        if awake is not None and awake.refusal is not None:
+            raise FullbandError(awake.refusal)
+        cells = measure(plan, progress)
     document.settings["clock"] = cells[0].clock
     rows = [row_of(cell) for cell in cells]
     varied = ("model", "block_frames", "guard_ms")

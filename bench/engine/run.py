@@ -167,6 +167,7 @@ class Plan:
     capture: str | None = None
     playback: str | None = None
     at_most_s: float | None = None
+    keep_awake: bool = False
 
     @property
     def on_devices(self) -> bool:

@@ -256,6 +256,10 @@ def live(
     ] = None,
     bypass: Annotated[bool | None, typer.Option("--bypass/--no-bypass", help="Only pass the voice through.")] = None,
     cpu: Annotated[int | None, typer.Option(min=0, help="Keep the engine on this core alone.")] = None,
+    keep_awake: Annotated[
+        bool | None,
+        typer.Option("--keep-awake/--let-sleep", help="Let no processor sleep: fewer late hops, for power."),
+    ] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after so long.")] = None,
     source: Annotated[Path | None, typer.Option(help="A recording as the microphone of the simulated device.")] = None,
     record: Annotated[Path | None, typer.Option(help="Keep what is heard.")] = None,
@@ -295,8 +299,8 @@ def live(
         "input": input, "output": output, "virtual_mic": virtual_mic, "backend": backend, "model": model,
         "rate_hz": rate_hz, "block_frames": block_frames, "guard_ms": guard_ms, "cutoff_hz": cutoff_hz,
         "bypass": bypass, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db,
-        "cpu": cpu, "seconds": seconds, "source": source, "record": record, "plot": plot, "force": force, "name": name,
-        "metrics_port": metrics_port,
+        "cpu": cpu, "keep_awake": keep_awake, "seconds": seconds, "source": source, "record": record, "plot": plot,
+        "force": force, "name": name, "metrics_port": metrics_port,
     }  # fmt: skip
     given = {key: value for key, value in given.items() if value is not None}
     presets = Presets(preset, given)

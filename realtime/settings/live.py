@@ -64,6 +64,7 @@ class LiveSettings(Settings):
     device_latency: Literal["low", "high"] | float = "low"
     realtime_priority: int = Field(default=ENGINE_PRIORITY, ge=0, le=98)
     cpu: int | None = Field(default=None, ge=0)
+    keep_awake: bool = False
     source: FilePath | None = None
     simulated_rate_hz: int = Field(default=16_000, ge=8_000, le=96_000)
     record: FilePath | None = None

@@ -30,6 +30,7 @@ def test_every_part_is_looked_at(found: list[Check]) -> None:
         "rtkit",
         "memory lock",
         "CPU affinity",
+        "sleep of processors",
         "compiled code",
         "ONNX Runtime",
         "compute per hop",

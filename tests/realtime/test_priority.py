@@ -111,6 +111,35 @@ def test_an_ordinary_user_is_told_what_each_refusal_needs() -> None:
     assert "rtprio 95" in said[1]
 
 
+_LATENCY_US = """
+import struct
+from realtime.awake import DEVICE, Awake
+def asked():
+    with open(DEVICE, "rb") as file: return struct.unpack("=i", file.read(4))[0]
+before = asked()
+with Awake() as awake:
+    print(before, asked(), awake.refusal)
+print(asked())
+"""
+
+
+@pytest.mark.skipif(
+    not os.access("/dev/cpu_dma_latency", os.R_OK | os.W_OK), reason="needs the kernel's file, and root"
+)
+def test_processors_are_kept_awake_as_long_as_it_is_asked_for() -> None:
+    done = subprocess.run([sys.executable, "-c", _LATENCY_US], capture_output=True, text=True, check=True)
+    before, meanwhile, refusal, after = done.stdout.split()
+    assert (meanwhile, refusal) == ("0", "None")
+    assert before == after != "0"
+
+
+def test_processors_that_may_sleep_have_one_line_with_the_remedy() -> None:
+    said = _as_nobody("from realtime.awake import Awake; print(Awake().refusal)").splitlines()
+    assert len(said) == 1
+    assert "/dev/cpu_dma_latency" in said[0]
+    assert "udev" in said[0] or "CONFIG_CPU_IDLE" in said[0]
+
+
 _BUFFERS = """
 import ctypes, sys
 from realtime.priority import give_back_memory
