@@ -118,7 +118,8 @@ def test_a_host_that_is_later_than_it_says_is_told(monkeypatch: pytest.MonkeyPat
 
 def test_a_loop_without_a_cable_is_told() -> None:
     cable = Cable(480, 6.0, 128)
-    cable._device.record["source"] = np.zeros(1 << 19, np.float32).ctypes.data
+    silence = np.zeros(1 << 19, np.float32)  # has to outlive the device, which reads it
+    cable._device.record["source"] = silence.ctypes.data
     with pytest.raises(FullbandError, match="is there a cable"):
         measure(cable, find_model("none"), 0.0, 1.0, _quiet)
 
