@@ -13,9 +13,7 @@ from realtime.errors import FullbandError
 from realtime.paths import find_model
 
 from ..report.document import Document, Table, columns, rounded
-from . import cases as bandwidth
-from . import flips as bandwidth_noise
-from . import noise
+from . import cases, flips, noise
 
 _PATHS = columns(
     ("case", "case"), ("edge_hz", "edge Hz", ".0f"), ("right_percent", "right %", ".1f"),
@@ -23,8 +21,8 @@ _PATHS = columns(
     ("never", "never", "d"), ("wrong_first", "wrong first", "d"), ("flips_per_minute", "flips/min", ".2f"),
 )  # fmt: skip
 _PATHS_NOTE = (
-    f"The edge is where what comes out is {bandwidth.EDGE_DB:g} dB down. Right: the middle of the crossover is within "
-    f"{100 * bandwidth.TOLERANCE:g} % of it, half an auditory filter, of the time after the first second of speech; "
+    f"The edge is where what comes out is {cases.EDGE_DB:g} dB down. Right: the middle of the crossover is within "
+    f"{100 * cases.TOLERANCE:g} % of it, half an auditory filter, of the time after the first second of speech; "
     "full: nothing is added to what is there (recordings that reach 20 kHz). Seconds are those of speech until the "
     "first right opinion."
 )
@@ -60,7 +58,7 @@ _STARTS_NOTE = (
 )
 
 
-def _path_row(row: bandwidth.Row) -> dict[str, Any]:
+def _path_row(row: cases.Row) -> dict[str, Any]:
     percents = {
         "right_percent": 100.0 * row.right,
         "p90_error_percent": None if row.p90_error is None else 100.0 * row.p90_error,
@@ -71,8 +69,8 @@ def _path_row(row: bandwidth.Row) -> dict[str, Any]:
 def bandwidth_run(data: Path, only: list[str], streams: int, progress: Callable[[str], None]) -> Document:
     """Measure the detector. *only* leaves the noises out unless it names them."""
     document = Document("bandwidth", {"data": data.name, "only": only, "streams": streams})
-    rows = bandwidth.run(data, only, streams, progress)
-    noises = bandwidth_noise.run(data, progress) if not only or "noise" in only else []
+    rows = cases.run(data, only, streams, progress)
+    noises = flips.run(data, progress) if not only or "noise" in only else []
     if not rows and not noises:
         raise FullbandError(f"no case has '{only[0]}' in its name", exit_status=2)
     if rows:
@@ -88,8 +86,8 @@ def bandwidth_run(data: Path, only: list[str], streams: int, progress: Callable[
         listed = [{**asdict(row), "by": "the device" if row.own else "the voice's path"} for row in noises]
         document.tables.append(Table("No voice", _NOISES, listed))
         document.figures["noises"] = listed
-        flips, minutes = sum(row.flips for row in noises), sum(row.minutes for row in noises)
-        document.verdicts.append(f"{minutes:.0f} minutes without a voice: {flips} false flips.")
+        false, minutes = sum(row.flips for row in noises), sum(row.minutes for row in noises)
+        document.verdicts.append(f"{minutes:.0f} minutes without a voice: {false} false flips.")
         document.problems += [
             f"{row.noise} at {row.level_dbfs:g} dBFS flips the cutoff {row.flips} times" for row in noises if row.flips
         ]

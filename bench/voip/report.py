@@ -8,8 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..report.document import Document, Table, Timeline, Waterfall, columns, rounded
-from . import calls as voip_calls
-from . import mouth_to_ear as voip
+from . import calls, mouth_to_ear
 
 Progress = Callable[[str], None]
 
@@ -64,11 +63,11 @@ def measure(request: Request, progress: Progress) -> Document:
 
 
 def _conditions(document: Document, request: Request, progress: Progress) -> None:
-    ran = voip.run(request.codec, request.seconds, list(request.conditions), request.seed, progress)
+    ran = mouth_to_ear.run(request.codec, request.seconds, list(request.conditions), request.seed, progress)
     results = ran.results
     scored = request.visqol and find_spec("visqol") is not None and "clean" in request.conditions
     if scored:
-        results = voip.score(ran, progress)
+        results = mouth_to_ear.score(ran, progress)
     rows = [_row(result) for result in results]
     document.tables.append(Table(f"Mouth to ear over {request.codec}", _CONDITIONS, rows, _NOTE))
     document.figures["conditions"] = rows
@@ -79,7 +78,7 @@ def _conditions(document: Document, request: Request, progress: Progress) -> Non
             times = [round(index * step_s, 2) for index in range(len(result.delays_ms))]
             document.timelines.append(Timeline("Mouth to ear", result.condition, "ms", times, list(result.delays_ms)))
     if "clean" in request.conditions:
-        parts, measured = voip.budget(request.codec, results)
+        parts, measured = mouth_to_ear.budget(request.codec, results)
         document.waterfalls.append(Waterfall("From mouth to ear, clean", parts, measured))
     adaptive = [r for r in results if r.way == "adaptive" and r.delay_p95_ms is not None]
     if adaptive:
@@ -92,7 +91,7 @@ def _conditions(document: Document, request: Request, progress: Progress) -> Non
         document.verdicts.append("no ViSQOL: it needs the extra 'train' and the condition 'clean'")
 
 
-def _row(result: voip.Result) -> dict[str, Any]:
+def _row(result: mouth_to_ear.Result) -> dict[str, Any]:
     row = asdict(replace(result, delays_ms=()))
     del row["delays_ms"]
     row["lost_percent"] = 100.0 * row.pop("lost_share")
@@ -101,7 +100,7 @@ def _row(result: voip.Result) -> dict[str, Any]:
 
 
 def _calls(document: Document, request: Request, progress: Progress) -> None:
-    loads = voip_calls.run(request.model, request.call_seconds, request.codec_out, progress)
+    loads = calls.run(request.model, request.call_seconds, request.codec_out, progress)
     rows = []
     for load in loads:
         row = {**asdict(load), "held": load.held and load.seconds >= request.call_seconds}
@@ -109,7 +108,7 @@ def _calls(document: Document, request: Request, progress: Progress) -> None:
             row[f"{name}_percent"] = 100.0 * row.pop(f"{name}_share")
         rows.append(rounded(row, 3))
     document.tables.append(Table("Calls at once", _CALLS, rows, _CALLS_NOTE.format(codec=request.codec_out)))
-    held = {lanes: voip_calls.most_held(loads, lanes, request.call_seconds) for lanes in voip_calls.LANES}
-    document.figures["calls_held"] = {str(lanes): calls for lanes, calls in held.items()}
+    held = {lanes: calls.most_held(loads, lanes, request.call_seconds) for lanes in calls.LANES}
+    document.figures["calls_held"] = {str(lanes): most for lanes, most in held.items()}
     best = max(held, key=lambda lanes: held[lanes])
     document.verdicts.append(f"{held[best]} calls held at once, up to {best} in a batch; {held[1]} without batches")

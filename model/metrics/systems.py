@@ -25,9 +25,10 @@ BASELINES = {
     "oracle": "noise under the original's own envelope: the ceiling of shaping noise",
 }
 
-#: The oracle's resolution is that of the shipped networks: 24 bands every 4 ms.
+#: The oracle's resolution and crossover are those of the default network: 24 bands every 4 ms.
 ORACLE_BANDS = 24
 ORACLE_WINDOW = 384
+ORACLE_CROSSOVER = (0.90, 0.96)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def _oracle(given: Given) -> Samples:
     # The window takes a share of the power that overlapping the frames of noise gives back in full.
     power /= np.mean(window**2)
     amplitude = np.sqrt(power @ bands.T / bands.sum(axis=1)) @ bands
-    rise = np.clip((bins_hz / given.cutoff_hz - 0.90) / 0.06, 0.0, 1.0)
+    start, end = ORACLE_CROSSOVER
+    rise = np.clip((bins_hz / given.cutoff_hz - start) / (end - start), 0.0, 1.0)
     generator = np.random.default_rng(0)
     noise = generator.standard_normal((2, *amplitude.shape)) * np.sqrt(0.5)
     shaped = fft.irfft((noise[0] + 1j * noise[1]) * amplitude * rise, axis=-1) * window

@@ -226,7 +226,7 @@ class Leg:
         self._tell_keys(self._keys.expire(now_ns))
         if self._media is None:
             return
-        if self._reports.is_due(now_ns):
+        if self._reports.comes_due(now_ns):
             self._report(now_ns)
         silent_s = (now_ns - self._heard_ns) / 1e9
         if silent_s > self.silent_after_s and not self._told_silent and self.on_silent is not None:

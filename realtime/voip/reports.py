@@ -25,9 +25,12 @@ class Reports:
         """The first one is due after half an interval (section 6.2)."""
         self._due_ns = now_ns + int(0.5e9 * rtcp.next_interval_s())
 
-    def is_due(self, now_ns: int) -> bool:
-        """Whether one is to be made."""
-        return self._due_ns is not None and now_ns >= self._due_ns
+    def comes_due(self, now_ns: int) -> bool:
+        """Whether one is to be made now; the next comes due an interval later."""
+        if self._due_ns is None or now_ns < self._due_ns:
+            return False
+        self._due_ns = now_ns + int(1e9 * rtcp.next_interval_s())
+        return True
 
     def take(self, contents: rtcp.Contents, ssrc: int | None, arrival_ns: int) -> None:
         """What the other side says; *ssrc* is what we send under."""
@@ -44,7 +47,6 @@ class Reports:
 
     def make(self, sender: Sender, receiver: Receiver, counts: ReceivedCounts, now_ns: int, *, bye: bool) -> bytes:
         """A compound packet of how it stands; with *bye* the last."""
-        self._due_ns = now_ns + int(1e9 * rtcp.next_interval_s())
         block = self._block(receiver, counts, now_ns) if receiver.arrivals.ssrc is not None else None
         sent = None
         if sender.counts.packets:

@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 from model.cli import app
 from model.data.corpus import find_clips
-from model.metrics import conditions, pool
+from model.metrics import conditions, pool, systems
 from model.metrics.evaluation import CHAIN, OTHER, Plan, evaluate, groups_of, spread
 from model.metrics.probes import probe
 from model.metrics.scores import prepare, score
 from model.metrics.systems import Given, System, estimate, find_systems
+from model.networks.shaper import CROSSOVER
 from realtime.errors import FullbandError
 from realtime.paths import find_model
 
@@ -35,6 +36,10 @@ def test_every_filter_keeps_the_low_band_in_line_and_removes_the_high_one(way: c
 def test_names_of_conditions_are_unique() -> None:
     ways = [way for rate in conditions.RATES_HZ for way in (*conditions.filters(rate), *conditions.codecs(rate))]
     assert len({(way.rate_hz, way.name) for way in ways}) == len(ways)
+
+
+def test_the_oracle_crosses_over_where_the_networks_do() -> None:
+    assert systems.ORACLE_CROSSOVER == CROSSOVER
 
 
 def test_the_oracle_has_the_originals_level_and_beats_folding() -> None:

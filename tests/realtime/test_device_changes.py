@@ -128,7 +128,7 @@ def _delay(server: Server, route: Route, rate_hz: int) -> float:
     """Samples from the microphone to the speaker, the same all the time; each is found only where pitch is right."""
     sent = (np.random.default_rng(1).standard_normal(3 * rate_hz) * 0.1).astype(np.float32)
     heard = exchange(server, route, sent, rate_hz)
-    return constant_delay_samples(sent, heard, rate_hz // 10, rate_hz // 2)
+    return constant_delay_samples(sent, heard, rate_hz // 10, rate_hz // 2, least_share=0.7)
 
 
 @pytest.mark.server

@@ -81,6 +81,7 @@ def test_measured_latency_is_the_reported_one(name: str, quantum: int, identity:
     assert abs(periods) <= 1
     assert measured - bare - host - periods * quantum == pytest.approx(0.0, abs=1.0)
     assert report["model"] == "identity"
+    assert report["statistics"]["resyncs"] == 0
 
 
 @pytest.mark.server
