@@ -105,6 +105,9 @@ def evaluate(
     quick: Annotated[bool, typer.Option("--quick", help="No ViSQOL nor PESQ, four filters, no codecs.")] = False,
     visqol: Annotated[bool, typer.Option(help="Score with ViSQOL and PESQ too (slow).")] = True,
     baseline: Annotated[bool, typer.Option(help="Score the baselines too.")] = True,
+    hosted: Annotated[
+        bool, typer.Option("--hosted", help="Score what the host makes of models, with its guards: as it is heard.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; without it one for each core.")] = None,
     json_target: Annotated[str | None, typer.Option("--json", help="Write all as JSON; '-': standard output.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
@@ -153,7 +156,7 @@ def evaluate(
     chosen = found if lossy else [clip for clip in found if not clip.lossy] or found
     plan = protocol.Plan(
         clips=protocol.spread(chosen, clips) if clips else chosen,
-        systems=find_systems(models or ["default"]),
+        systems=find_systems(models or ["default"], hosted=hosted),
         rates_hz=tuple(rate or RATES_HZ),
         baselines=(tuple(BASELINES) if not quick else ("sinc",)) if baseline else (),
         filters="few" if quick else "all",

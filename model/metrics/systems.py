@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from realtime.backends.wavfile import FileStream, process
+from realtime.engine import EngineSettings
 from realtime.errors import FullbandError
 from realtime.paths import find_model
 
@@ -33,10 +36,14 @@ ORACLE_CROSSOVER = (0.90, 0.96)
 
 @dataclass(frozen=True)
 class System:
-    """A *name* for tables; *path* is a model file or a checkpoint, None a baseline of that name."""
+    """A *name* for tables; *path* is a model file or a checkpoint, None a baseline of that name.
+
+    *hosted*: what the host makes of the model file, its guards against noise and stray output included.
+    """
 
     name: str
     path: Path | None = None
+    hosted: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,14 @@ class Given:
     wanted: Samples | None = None
 
 
-def find_systems(names: Sequence[str]) -> list[System]:
-    """Systems by shipped names, paths of .onnx files or of checkpoints (.pt)."""
+def find_systems(names: Sequence[str], *, hosted: bool = False) -> list[System]:
+    """Systems by shipped names, paths of .onnx files or of checkpoints (.pt), which cannot be *hosted*."""
     paths = []
     for name in names:
         path = Path(name)
         if path.suffix == ".pt":
+            if hosted:
+                raise FullbandError(f"{path}: the host runs no checkpoint; `fullband export` makes a model of it")
             if not path.is_file():
                 raise FullbandError(f"{path}: no such checkpoint; `fullband train` writes one")
             paths.append(path)
@@ -70,12 +79,17 @@ def find_systems(names: Sequence[str]) -> list[System]:
     ]
     if len(set(unique)) < len(unique):
         unique = [str(path) for path in paths]
-    return [System(label, path) for label, path in zip(unique, paths, strict=True)]
+    return [
+        System(f"{label}, hosted" if hosted else label, path, hosted)
+        for label, path in zip(unique, paths, strict=True)
+    ]
 
 
 def estimate(system: System, given: Sequence[Given]) -> list[Samples]:
     """What *system* makes of each of *given*: the whole band, aligned and as long. One batch."""
     lows = [one.low for one in given]
+    if system.path is not None and system.hosted:
+        return [_through_host(system.path, one) for one in given]
     if system.path is not None:
         return _model(system.path, given)
     if system.name == "sinc":
@@ -97,6 +111,11 @@ def _model(path: Path, given: Sequence[Given]) -> list[Samples]:
         output, replaces = _run_file(path, lows, cutoffs_hz)
     whole = output if replaces else lows + output
     return [row[: len(one.low)] for row, one in zip(whole, given, strict=True)]
+
+
+def _through_host(path: Path, given: Given) -> Samples:
+    with closing(FileStream(1, SAMPLE_RATE_HZ, EngineSettings(path, cutoff_hz=given.cutoff_hz))) as stream:
+        return np.concatenate(list(process([given.low[None]], stream)), axis=1)[0]
 
 
 @cache

@@ -87,6 +87,20 @@ def test_work_is_done_in_any_number_of_processes_and_failures_come_through() -> 
         list(pool.run(int, ["1", "x"], jobs=2))
 
 
+def test_hosted_models_are_what_is_heard_of_them() -> None:
+    (bare,), (hosted,) = (find_systems(["default"], hosted=kind) for kind in (False, True))
+    assert hosted.name == "default, hosted"
+    low = conditions.protocol(8_000).apply(speech_like(2.0))
+    given = [Given(low, 4_000.0)]
+    alone, heard = (estimate(system, given)[0] for system in (bare, hosted))
+    assert len(heard) == len(low)
+    (alone_db,), (heard_db,) = (probe(system, [8_000], []).noise_gain_db for system in (bare, hosted))
+    assert heard_db < 3.0 < alone_db, "the host fades the high band of steady noise out, the network adds it"
+    assert np.max(np.abs(heard - alone)[RATE_HZ:]) < 1e-4, "and leaves voices alone"
+    with pytest.raises(FullbandError, match="export"):
+        find_systems(["run/checkpoint.pt"], hosted=True)
+
+
 def test_a_system_that_adds_nothing_passes_every_probe() -> None:
     (step_db,) = probe(System("sinc"), [8_000], [speech_like(3.0)]).step_error_db
     assert step_db == 0.0
