@@ -34,6 +34,7 @@ STEP_CHANCE = 0.4
 CODEC_CHANCE = 0.25
 HISS_CHANCE = 0.5
 NOISE_ONLY_CHANCE = 0.04
+ROOM_CHANCE = 0.2
 
 #: What speech at a rate goes through before it arrives: calls, and Bluetooth headsets.
 CODECS_OF_RATE = {
@@ -44,6 +45,14 @@ CODECS_OF_RATE = {
 #: A step of level: someone turns to the microphone or away from it, or a gain control acts.
 STEP_DB = (-24.0, 18.0)
 _STEP_SAMPLES = 240
+
+#: A room: seconds in which its sound falls by 60 dB, how much faster that is above 4 kHz (walls and air), how much
+#: softer all of it is than the voice (a headset, or a table away), and when its first reflection comes.
+ROOM_DECAY_S = (0.15, 0.7)
+ROOM_DULLNESS = (1.0, 2.5)
+ROOM_DB = (-20.0, 0.0)
+ROOM_DELAY_MS = (1.0, 10.0)
+_ROOM_SPLIT_HZ = 4_000.0
 
 #: The steady hiss of a microphone and its amplifier, below the voice; it reaches through the whole band.
 HISS_DB = (-75.0, -42.0)
@@ -153,6 +162,19 @@ def _step(samples: Samples, generator: np.random.Generator) -> Samples:
     return np.asarray(stepped / max(1.0, float(np.max(np.abs(stepped)))), dtype=np.float32)
 
 
+def add_room(samples: Samples, generator: np.random.Generator) -> Samples:
+    """*samples* as a microphone in a room hears them: the voice as it was, and a tail that loses its top first."""
+    length = round(generator.uniform(*ROOM_DECAY_S) * SAMPLE_RATE_HZ)
+    white = generator.standard_normal(length).astype(np.float32)
+    dull = decimate(white, fir_taps(63, _ROOM_SPLIT_HZ), 1)
+    fall = np.power(10.0, -3.0 * np.arange(length) / length)
+    tail = dull * fall + (white - dull) * fall ** generator.uniform(*ROOM_DULLNESS)
+    tail[: round(generator.uniform(*ROOM_DELAY_MS) * SAMPLE_RATE_HZ / 1000.0)] = 0.0
+    tail *= 10.0 ** (generator.uniform(*ROOM_DB) / 20.0) / np.sqrt(np.sum(np.square(tail)))
+    tail[0] = 1.0
+    return np.asarray(signal.fftconvolve(samples, tail)[: len(samples)], dtype=np.float32)
+
+
 def _noise_alone(samples: Samples, generator: np.random.Generator) -> Pair:
     """Steady noise as loud as *samples*, which is not to be extended."""
     noise = _hiss(generator, len(samples), _rms(samples) + 1e-4)
@@ -163,10 +185,12 @@ def _noise_alone(samples: Samples, generator: np.random.Generator) -> Pair:
 
 
 def make_pair(samples: Samples, generator: np.random.Generator) -> Pair:
-    """A training pair from full-band *samples*: recording, level, noise, silence, then a chain."""
+    """A training pair from full-band *samples*: recording, room, level, noise, silence, then a chain."""
     target = samples
     if generator.random() < TILT_CHANCE:
         target = tilt(target, generator.uniform(-6.0, 6.0, 6))
+    if generator.random() < ROOM_CHANCE:
+        target = add_room(target, generator)
     peak = float(np.max(np.abs(target))) + 1e-6
     target = target * np.float32(10.0 ** (generator.uniform(-40.0, 0.0) / 20.0) / peak)
     if generator.random() < NOISE_ONLY_CHANCE:

@@ -7,7 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.degrade.chain import CODECS_OF_RATE, FAMILIES, Degradation, apply, draw, make_pair
+from model.degrade.chain import (
+    CODECS_OF_RATE,
+    FAMILIES,
+    ROOM_DB,
+    ROOM_DECAY_S,
+    Degradation,
+    add_room,
+    apply,
+    draw,
+    make_pair,
+)
 from model.degrade.filters import decimate, fir_taps, iir_sections, sinc_decimate, upsample, zero_phase
 from realtime import kernel
 
@@ -85,7 +95,8 @@ def test_pairs_depend_on_the_seed_alone() -> None:
     assert np.array_equal(speech, speech_like(0.4)), "the recording itself is left alone"
 
 
-def test_hiss_reaches_through_the_whole_band_of_the_target() -> None:
+def test_hiss_reaches_through_the_whole_band_of_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.degrade.chain.ROOM_CHANCE", 0.0)  # which would fill the silence
     speech = speech_like(0.6)
     speech[10_000:20_000] = 0.0
     frequency_hz = np.fft.rfftfreq(8_000, 1 / RATE_HZ)
@@ -99,5 +110,21 @@ def test_hiss_reaches_through_the_whole_band_of_the_target() -> None:
             # Within what its colour may take from white noise.
             assert top > 2e-3 * pair.hiss_rms**2
         else:
-            assert top < 1e-9
+            assert top < 1e-8
     assert 8 < hissing < 32
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_room_keeps_the_voice_in_place_and_adds_a_tail_that_falls_first_at_the_top(seed: int) -> None:
+    click = np.zeros(RATE_HZ, np.float32)
+    click[100] = 1.0
+    heard = add_room(click, np.random.default_rng(seed))
+    assert np.all(np.abs(heard[:100]) < 1e-6) and heard[100] == pytest.approx(1.0, abs=1e-5)
+    tail = heard[101:].astype(np.float64)
+    assert ROOM_DB[0] - 1.0 < 10.0 * np.log10(np.sum(tail**2)) < ROOM_DB[1] + 1.0
+    assert np.all(np.abs(tail[round(ROOM_DECAY_S[1] * RATE_HZ) + 1 :]) < 1e-6)
+    sounding = np.trim_zeros(tail.round(6))
+    early, late = (np.abs(np.fft.rfft(part)) ** 2 for part in np.array_split(sounding[: len(sounding) // 2 * 2], 2))
+    top = len(early) * 8_000 // (RATE_HZ // 2)
+    assert np.sum(late) < 0.1 * np.sum(early)
+    assert np.sum(late[top:]) / np.sum(early[top:]) <= 1.2 * np.sum(late[1:top]) / np.sum(early[1:top])
