@@ -34,7 +34,7 @@ STEP_CHANCE = 0.4
 CODEC_CHANCE = 0.25
 HISS_CHANCE = 0.5
 NOISE_ONLY_CHANCE = 0.04
-ROOM_CHANCE = 0.2
+ROOM_CHANCE = 0.15
 
 #: What speech at a rate goes through before it arrives: calls, and Bluetooth headsets.
 CODECS_OF_RATE = {

@@ -25,6 +25,9 @@ PAUSE_POWER = 1e-3
 #: Spacing of the bands in which envelopes are compared: fine enough for the gaps between formants.
 ENVELOPE_HZ = 375.0
 
+#: The third of an octave around the cutoff, where a hole or a line between the bands is heard.
+CROSSOVER_THIRD = (2.0 ** (-1.0 / 6.0), 2.0 ** (1.0 / 6.0))
+
 #: Vorbis and MP3 leave out bands for single frames, and the high band of pauses: a target this empty
 #: teaches nothing.
 HOLE_RMS = 1e-5
@@ -53,14 +56,19 @@ class Truth:
 class SpectralLoss(nn.Module):
     """Mean over resolutions of L1 between log spectra, between smooth envelopes, and excess in pauses.
 
-    The longest window adds the log-spectral distance itself: the root mean square over the bins of a frame.
+    The longest window adds the log-spectral distance itself, the root mean square over the bins of a frame, and the
+    errors of two levels: of all that was added, and of the third of an octave around the cutoff. The logarithms of
+    bins are content with less than the energy of a band.
     """
 
-    def __init__(self, windows: tuple[int, ...], pause_weight: float, distance_weight: float = 0.0) -> None:
+    def __init__(
+        self, windows: tuple[int, ...], pause_weight: float, distance_weight: float = 0.0, level_weight: float = 0.0
+    ) -> None:
         super().__init__()
         self.windows = windows
         self.pause_weight = pause_weight
         self.distance_weight = distance_weight
+        self.level_weight = level_weight
         for size in windows:
             bins_hz = bin_frequencies_hz(size, 0, size // 2)
             centres_hz = np.arange(0.0, SAMPLE_RATE_HZ / 2 + 1.0, max(ENVELOPE_HZ, bins_hz[1]))
@@ -77,17 +85,23 @@ class SpectralLoss(nn.Module):
                 self.register_buffer(f"{name}_{size}", value, persistent=False)
 
     def forward(self, output: Tensor, truth: Truth) -> dict[str, Tensor]:
-        """Output [B, samples] -> scalars "total", "fine", "envelope", "pause" and "distance", in nepers."""
+        """Output [B, samples] -> scalars "total", "fine", "envelope", "pause", "distance" and "level", in nepers."""
         rms = torch.sqrt(truth.target.square().mean(-1, keepdim=True) + 1e-12)
         scale = REFERENCE_RMS / rms
         scaled = replace(truth, target=truth.target * scale, hiss_rms=truth.hiss_rms * scale)
         parts = [self._at(window, output * scale, scaled) for window in self.windows]
-        fine, envelope, pause = (
-            torch.stack([part[name] for part in parts]).mean() for name in parts[0] if name != "distance"
-        )
-        distance = parts[self.windows.index(max(self.windows))]["distance"]
-        total = fine + envelope + self.pause_weight * pause + self.distance_weight * distance
-        return {"total": total, "fine": fine, "envelope": envelope, "pause": pause, "distance": distance}
+        losses = {name: torch.stack([part[name] for part in parts]).mean() for name in ("fine", "envelope", "pause")}
+        longest = parts[self.windows.index(max(self.windows))]
+        losses |= {name: longest[name] for name in ("distance", "level")}
+        weights = {
+            "fine": 1.0,
+            "envelope": 1.0,
+            "pause": self.pause_weight,
+            "distance": self.distance_weight,
+            "level": self.level_weight,
+        }
+        total = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
+        return {"total": total, **losses}
 
     def _at(self, size: int, output: Tensor, truth: Truth) -> dict[str, Tensor]:
         window = self.get_buffer(f"window_{size}")
@@ -128,7 +142,23 @@ class SpectralLoss(nn.Module):
             # Few pauses shall count for little, not for as much as many.
             "pause": (envelope.clamp_min(0.0) * quiet).sum() / (quiet.sum() + 0.01 * band_weight.sum() + 1.0),
             "distance": _distance(difference, bin_weight),
+            "level": self._level(
+                size, given, wanted, truth, 1.0 - (pause & (hiss_rms == 0.0)) * truth.lossy[..., None]
+            ),
         }
+
+    def _level(self, size: int, given: Tensor, wanted: Tensor, truth: Truth, told: Tensor) -> Tensor:
+        """L1 between log levels of two wide bands; *told* [B, 1, T] is 0.0 where the target tells none."""
+        bins_hz = self.get_buffer(f"bins_hz_{size}")
+        floor = FLOOR_RMS**2 * float(self.get_buffer(f"window_{size}").square().sum())
+        low, high = (factor * truth.cutoff_hz for factor in CROSSOVER_THIRD)
+        errors = []
+        for first_hz, last_hz in ((low, high), (truth.cutoff_hz, truth.limit_hz)):
+            band = ((bins_hz > first_hz) & (bins_hz < last_hz)).to(given.dtype).unsqueeze(1)
+            known = (last_hz <= truth.limit_hz).to(given.dtype).unsqueeze(-1)
+            levels = [torch.log(band @ power + floor * (band.sum(-1, keepdim=True) + 1.0)) for power in (given, wanted)]
+            errors.append(_mean(0.5 * (levels[0] - levels[1]).abs(), told * known))
+        return torch.stack(errors).mean()
 
 
 def _mean(value: Tensor, weight: Tensor) -> Tensor:

@@ -24,8 +24,13 @@ GATE_POWER = 1e-12
 #: The reference level falls by 8 dB a second: slower than syllables, faster than a change of talker.
 LEVEL_DECAY_DB_PER_S = 8.0
 
-#: The floor of a band rises by 6 dB a second: a pause is remembered over a sentence.
+#: The floor of a band rises by 6 dB a second: a pause is remembered over a sentence. It is told
+#: relative to the level, so that a microphone that is turned up, and its noise with it, moves nothing.
 FLOOR_RISE_DB_PER_S = 6.0
+
+#: The lowest floor, 120 dB below the level: a gate's silence is remembered for some seconds, a muted microphone's no
+#: longer than that.
+LOWEST_FLOOR = 1e-12
 
 #: Natural logarithm of a bin's amplitude relative to the level; the start is that of quiet speech.
 GAIN_RANGE = (-14.0, 2.0)
@@ -67,7 +72,7 @@ class Core(nn.Module):
             if self.config.quick_level
             else PeakLevel(LEVEL_DECAY_DB_PER_S / hops_per_second)
         )
-        self.floor = FloorLevel(FLOOR_RISE_DB_PER_S / hops_per_second, Features.BANDS)
+        self.floor = FloorLevel(FLOOR_RISE_DB_PER_S / hops_per_second, Features.BANDS, LOWEST_FLOOR)
         self.rows = RowCounter(self.shaper.tables)
         self.enter = nn.Linear(Features.SIZE, channels)
         self.layers = nn.ModuleList(
@@ -88,8 +93,8 @@ class Core(nn.Module):
         shapes += [layer.state_shape() for layer in self._streaming_layers()]
         return [torch.zeros(batch, *shape) for shape in shapes]
 
-    def _enter(self, powers: Powers, floor: Tensor, level: Tensor, cutoff_hz: Tensor) -> Tensor:
-        return functional.leaky_relu(self.enter(self.features(powers, floor, level, cutoff_hz)), 0.1)
+    def _enter(self, relative: Powers, floor: Tensor, cutoff_hz: Tensor) -> Tensor:
+        return functional.leaky_relu(self.enter(self.features(relative, floor, cutoff_hz)), 0.1)
 
     def _gains(self, hidden: Tensor, powers: Powers, level: Tensor) -> tuple[Tensor, Tensor]:
         """Amplitude [..., bands] and mix [..., excitations, bands] from the last hidden layer."""
@@ -118,8 +123,9 @@ class Core(nn.Module):
         cutoff_hz = cutoff_hz.clamp(LOWEST_CUTOFF_HZ, HIGHEST_CUTOFF_HZ).unsqueeze(1)
         powers = self.features.powers(chunks)
         level = self.level(self.features.loudness(powers))
+        relative = self.features.relative(powers, level)
         everywhere_hz = cutoff_hz.expand(-1, chunks.shape[1], -1)
-        hidden = self._enter(powers, self.floor(powers[0]), level, everywhere_hz)
+        hidden = self._enter(relative, self.floor(relative[0]), everywhere_hz)
         with torch.autocast(low.device.type, torch.bfloat16, enabled=self.mixed_precision):
             for layer in self.layers:
                 hidden = layer(hidden)
@@ -137,10 +143,11 @@ class Core(nn.Module):
         cutoff_hz = cutoff_hz.clamp(LOWEST_CUTOFF_HZ, HIGHEST_CUTOFF_HZ)
         powers = self.features.powers(chunk)
         level, next_level = self.level.step(self.features.loudness(powers), state[0])
-        floor, next_floor = self.floor.step(powers[0], state[1])
+        relative = self.features.relative(powers, level)
+        floor, next_floor = self.floor.step(relative[0], state[1])
         rows, next_rows = self.rows.step(state[2])
         following = [next_level, next_floor, next_rows, state[3]]
-        hidden = self._enter(powers, floor, level, cutoff_hz)
+        hidden = self._enter(relative, floor, cutoff_hz)
         for layer, layer_state in zip(self._streaming_layers(), state[4:], strict=True):
             hidden, layer_state = layer.step(hidden, layer_state)
             following.append(layer_state)

@@ -82,13 +82,18 @@ class Features(nn.Module):
         """Mean square [..., 1] below 3 kHz, which carries a voice's level at any bandwidth."""
         return powers[0][..., : self.LONG_BANDS].sum(-1, keepdim=True)
 
-    def forward(self, powers: Powers, floor: Tensor, level: Tensor, cutoff_hz: Tensor) -> Tensor:
-        """Features [..., SIZE], relative to *level* [..., 1]; *floor* [..., BANDS] is what the powers fall to.
+    def relative(self, powers: Powers, level: Tensor) -> Powers:
+        """The powers as shares of *level* [..., 1]."""
+        bands, whole = powers
+        return bands / (level + 1e-14), whole / (level + 1e-14)
+
+    def forward(self, powers: Powers, floor: Tensor, cutoff_hz: Tensor) -> Tensor:
+        """Features [..., SIZE] from relative powers; *floor* [..., BANDS] is what those of the bands fall to.
 
         *cutoff_hz* [..., 1] has as many dimensions, and is as long in each, as they have.
         A recording whose floor reaches up to its cutoff has one above it; one that is gated has none.
         """
-        relative = torch.cat([powers[0], floor, powers[1]], dim=-1) / (level + 1e-14)
+        relative = torch.cat([powers[0], floor, powers[1]], dim=-1)
         logarithm = (0.5 / LN10) * torch.log(relative + FEATURE_FLOOR) + 1.0
         # What lies above the cutoff is an image, codec noise or nothing: the network shall not see it.
         inside = (10.5 - 10.0 * self.get_buffer("centres_hz") / cutoff_hz).clamp(0.0, 1.0)

@@ -99,26 +99,24 @@ class PeakLevel(StreamingLayer):
 
 
 class FloorLevel(StreamingLayer):
-    """What *size* powers [B, T, size] fall to: their minima, each rising by *rise_db* a frame.
+    """What *size* powers [B, T, size] fall to, *lowest* at least: their minima, each rising by *rise_db* a frame.
 
     The state is the reciprocal, so that zeros mean that nothing is known yet: the floor is then the present power.
     """
 
-    #: Far below the rounding of any format, so that the floor follows the level of the input down to silence.
-    LOWEST = 1e-18
-
-    def __init__(self, rise_db: float, size: int) -> None:
+    def __init__(self, rise_db: float, size: int, lowest: float) -> None:
         super().__init__()
         self.peak = PeakLevel(rise_db, size)
+        self.lowest = lowest
 
     def state_shape(self) -> tuple[int, ...]:
         return self.peak.state_shape()
 
     def forward(self, power: Tensor) -> Tensor:
-        return 1.0 / self.peak(1.0 / (power + self.LOWEST))
+        return 1.0 / self.peak(1.0 / (power + self.lowest))
 
     def step(self, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        peak, state = self.peak.step(1.0 / (power + self.LOWEST), state)
+        peak, state = self.peak.step(1.0 / (power + self.lowest), state)
         return 1.0 / peak, state
 
 
@@ -158,6 +156,8 @@ class VoiceLevel(StreamingLayer):
     QUICK_DB_PER_S = 150.0
     RECENT_DB_PER_S = 60.0
     FLOOR_RISE_DB_PER_S = 6.0
+    #: Far below the rounding of any format: noise of any level is a floor.
+    SILENCE = 1e-18
 
     def __init__(self, decay_db_per_s: float, hops_per_second: float) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class VoiceLevel(StreamingLayer):
 
     def step(self, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         level, floor, recent, hops = state.split(1, dim=-1)
-        floor = torch.maximum(1.0 / (power + FloorLevel.LOWEST), self.rise * floor)
+        floor = torch.maximum(1.0 / (power + self.SILENCE), self.rise * floor)
         recent = torch.maximum(power, self.recent * recent)
         near = power >= level * 10.0 ** (-self.NEAR_DB / 10.0)
         # Counting stops where it has told all, so that a state stays exact for ever.

@@ -48,8 +48,8 @@ class DataSection(Settings):
     lossy_margin_hz: float = Field(default=1_000.0, description="a codec's edge is kept out of the loss")
     pcm_boost: float = Field(default=5.0, gt=0.0, description="how much PCM weighs over lossy sources")
     corpus_cap: float = Field(default=0.25, gt=0.0, le=1.0, description="largest share of one corpus")
-    segment_ms: float = Field(default=1_280.0, ge=100.0, description="length of a segment")
-    batch: int = Field(default=16, ge=1)
+    segment_ms: float = Field(default=2_000.0, ge=100.0, description="length of a segment")
+    batch: int = Field(default=10, ge=1)
 
 
 class LossSection(Settings):
@@ -58,6 +58,7 @@ class LossSection(Settings):
     windows: Several[int] = (2048, 512, 128)
     pause_weight: float = Field(default=0.0, ge=0.0, description="of too loud pauses, beside all other errors")
     distance_weight: float = Field(default=0.5, ge=0.0, description="of the log-spectral distance itself")
+    level_weight: float = Field(default=0.5, ge=0.0, description="of the level of all that is added, and at the cutoff")
     modulation_weight: float = Field(default=0.8, ge=0.0, description="of the high band's modulation at the pitch")
 
 

@@ -83,7 +83,7 @@ def speech(hops: int, batch: int = 1, hop_samples: int = HOP_SAMPLES) -> Tensor:
         CausalConv(6, 4),
         Gru(6),
         PeakLevel(0.5, 6),
-        FloorLevel(0.5, 6),
+        FloorLevel(0.5, 6, 1e-9),
         RecentMean(3, 6),
         VoiceLevel(0.5, 20.0),
     ],
@@ -329,6 +329,21 @@ def test_high_band_follows_the_level_of_the_input(network: Core, gain_db: float)
     with torch.no_grad():
         ratio = network(gain * low, cutoff_hz).square().mean() / network(low, cutoff_hz).square().mean()
     assert 10.0 * float(torch.log10(ratio)) == pytest.approx(gain_db, abs=0.1)
+
+
+def test_a_microphone_that_is_turned_up_does_not_move_what_bands_fall_to() -> None:
+    core, hops = small(Framing()), 1_000
+    low = 0.1 * speech(hops)
+    gain = torch.ones(1, hops * HOP_SAMPLES)
+    gain[:, hops // 2 * HOP_SAMPLES :] = 10.0 ** (10.0 / 20.0)
+    floors_db = []
+    for given in (low, gain * low):
+        powers = core.features.powers(frame(given, core.framing))
+        relative = core.features.relative(powers, core.level(core.features.loudness(powers)))
+        floors_db.append(10.0 * torch.log10(core.floor(relative[0])))
+    steady, turned_up = floors_db
+    later = slice(hops // 2 + 5, None)  # the longest window has left the step behind
+    assert float((turned_up - steady)[:, later].abs().max()) < 1.0
 
 
 def test_an_offset_changes_little(network: Core) -> None:

@@ -274,6 +274,22 @@ def test_the_loss_does_not_depend_on_loudness(speech: torch.Tensor) -> None:
     assert float(loud["total"]) == pytest.approx(float(soft["total"]), rel=1e-3)
 
 
+def test_a_level_that_is_wrong_costs_what_it_is_wrong_by(speech: torch.Tensor) -> None:
+    spectrum = torch.fft.rfft(speech)
+    frequency_hz = torch.linspace(0.0, RATE_HZ / 2, spectrum.shape[-1])
+    loss, known = SpectralLoss((2048, 256), 0.0, level_weight=1.0), truth(speech)
+
+    def level(gain: torch.Tensor) -> float:
+        return float(loss(torch.fft.irfft(spectrum * gain, speech.shape[1]), known)["level"])
+
+    # Half the amplitude everywhere above the crossover's third, and nothing else; then in that third, 3.6 to 4.5 kHz.
+    above = torch.where(frequency_hz > 4_600.0, 0.5, 1.0)
+    hole = torch.where((frequency_hz > 3_500.0) & (frequency_hz < 4_600.0), 0.25, 1.0)
+    assert level(torch.full_like(frequency_hz, 0.5)) == pytest.approx(np.log(2.0), rel=0.05)
+    assert 0.1 < level(above) < 0.5 * np.log(2.0) + 0.05
+    assert 0.4 * np.log(4.0) < level(hole) < np.log(4.0)
+
+
 def test_what_lies_outside_the_trusted_band_costs_nothing(speech: torch.Tensor) -> None:
     time = torch.arange(speech.shape[1]) / RATE_HZ
     swell = 0.05 * torch.hann_window(len(time))
