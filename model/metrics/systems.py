@@ -80,8 +80,7 @@ def find_systems(names: Sequence[str], *, hosted: bool = False) -> list[System]:
     if len(set(unique)) < len(unique):
         unique = [str(path) for path in paths]
     return [
-        System(f"{label}, hosted" if hosted else label, path, hosted)
-        for label, path in zip(unique, paths, strict=True)
+        System(f"{label}, hosted" if hosted else label, path, hosted) for label, path in zip(unique, paths, strict=True)
     ]
 
 
