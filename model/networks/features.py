@@ -30,6 +30,9 @@ LN10 = math.log(10.0)
 #: Relative power below which a feature says nothing more (-90 dB).
 FEATURE_FLOOR = 1e-9
 
+#: A level (-180 dBFS) that is none: what a filter rings before a first sound still has its shape at any loudness.
+SILENCE = 1e-18
+
 #: (band powers [..., Features.BANDS], power of the newest window [..., 1]), as mean squares.
 Powers = tuple[Tensor, Tensor]
 
@@ -85,7 +88,7 @@ class Features(nn.Module):
     def relative(self, powers: Powers, level: Tensor) -> Powers:
         """The powers as shares of *level* [..., 1]."""
         bands, whole = powers
-        return bands / (level + 1e-14), whole / (level + 1e-14)
+        return bands / (level + SILENCE), whole / (level + SILENCE)
 
     def forward(self, powers: Powers, floor: Tensor, cutoff_hz: Tensor) -> Tensor:
         """Features [..., SIZE] from relative powers; *floor* [..., BANDS] is what those of the bands fall to.
