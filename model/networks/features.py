@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .layers import SILENCE
 from .transforms import (
     CHUNK_SAMPLES,
     Analysis,
@@ -29,9 +30,6 @@ LN10 = math.log(10.0)
 
 #: Relative power below which a feature says nothing more (-90 dB).
 FEATURE_FLOOR = 1e-9
-
-#: A level (-180 dBFS) that is none: what a filter rings before a first sound still has its shape at any loudness.
-SILENCE = 1e-18
 
 #: (band powers [..., Features.BANDS], power of the newest window [..., 1]), as mean squares.
 Powers = tuple[Tensor, Tensor]

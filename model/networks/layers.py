@@ -12,6 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+#: A power (-180 dBFS) that is none, far below the rounding of any format: noise of any level is a floor, and what a
+#: filter rings before a first sound has its shape at any loudness.
+SILENCE = 1e-18
+
 
 class StreamingLayer(nn.Module, ABC):
     """A causal map of frames [B, T, in] -> [B, T, out] that can also run frame by frame."""
@@ -156,8 +160,6 @@ class VoiceLevel(StreamingLayer):
     QUICK_DB_PER_S = 150.0
     RECENT_DB_PER_S = 60.0
     FLOOR_RISE_DB_PER_S = 6.0
-    #: Far below the rounding of any format: noise of any level is a floor.
-    SILENCE = 1e-18
 
     def __init__(self, decay_db_per_s: float, hops_per_second: float) -> None:
         super().__init__()
@@ -185,7 +187,7 @@ class VoiceLevel(StreamingLayer):
 
     def step(self, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         level, floor, recent, hops = state.split(1, dim=-1)
-        floor = torch.maximum(1.0 / (power + self.SILENCE), self.rise * floor)
+        floor = torch.maximum(1.0 / (power + SILENCE), self.rise * floor)
         recent = torch.maximum(power, self.recent * recent)
         near = power >= level * 10.0 ** (-self.NEAR_DB / 10.0)
         # Counting stops where it has told all, so that a state stays exact for ever.
