@@ -6,13 +6,14 @@ Noise and voices go through the engine as a recording would. What comes out less
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.backends.wavfile import FileStream
+from realtime.backends.wavfile import FileStream, process
 from realtime.engine import EngineSettings
 
 Samples = NDArray[np.float32]
@@ -129,13 +130,10 @@ def _decibels(power: float) -> float:
 
 def added(model: Path, samples: Samples, cutoff_hz: float, guarded: bool = True) -> Samples:
     """What the host adds to *samples* [n] at 48 kHz; *guarded*: as it is, with its guard against noise."""
-    stream = FileStream(1, RATE_HZ, EngineSettings(model, cutoff_hz=cutoff_hz))
-    try:
+    with closing(FileStream(1, RATE_HZ, EngineSettings(model, cutoff_hz=cutoff_hz))) as stream:
         if not guarded and stream.engine.inference is not None:
             stream.engine.inference.record["steady_after"] = _ALWAYS_SAMPLES
-        heard = np.concatenate([stream.push(samples[None]), stream.finish()], axis=1)[0]
-    finally:
-        stream.close()
+        heard = np.concatenate(list(process([samples[None]], stream)), axis=1)[0]
     return heard - samples
 
 

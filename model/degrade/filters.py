@@ -38,6 +38,8 @@ def upsample(low: Samples, rate_hz: int) -> Samples:
 def decimate(samples: Samples, taps: NDArray[np.float64], ratio: int) -> Samples:
     """Filter with the odd-length symmetric *taps* and keep every *ratio*-th sample; zero phase."""
     half = len(taps) // 2
+    if ratio == 1:
+        return np.asarray(signal.oaconvolve(samples, taps, mode="same"), dtype=np.float32)
     lead = -half % ratio  # so that the delay is a whole number of kept samples
     kept = signal.upfirdn(taps, np.pad(samples, (lead, 0)), down=ratio)
     first = (lead + half) // ratio

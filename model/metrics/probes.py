@@ -1,4 +1,4 @@
-"""What a system does with signals that are not speech: silence, steady noise, and steps of level."""
+"""What a system does with signals that are not plain speech: silence, steady noise, steps of level."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ NOISE_DBFS = (-50.0, -30.0)
 STEPS_DB = (0.0, -20.0, 0.0, -10.0, 6.0, -6.0)
 SETTLING_S = 0.1
 
+#: A muted microphone before a voice, and the mean square (-100 dBFS) of what is no silence.
+MUTED_S = 1.0
+HEARD_POWER = 1e-10
+
 #: A voice speaks where it is less than 40 dB below its mean, in pieces of 10 ms of which a second has ten or more.
 SPEAKING_POWER = 1e-4
 _PIECE_SAMPLES = 480
@@ -39,7 +43,8 @@ class Probe:
     *noise_gain_db*: level above the cutoff of the output over that of the input, both as 16-bit files, for the
     worse of the two noises. *noise_density_db*: power per Hz above the cutoff over that below it, the same noise.
     *step_error_db*: largest change of the ratio of high to low band when a voice is made louder or softer, where it
-    speaks: in a gated pause both bands are below anything that is heard.
+    speaks: in a gated pause both bands are below anything that is heard. *muted_error_db*: change of the high band's
+    level, pauses and all, when a second of digital silence comes before a voice.
     """
 
     system: str
@@ -49,6 +54,7 @@ class Probe:
     noise_gain_db: list[float]
     noise_density_db: list[float]
     step_error_db: list[float]
+    muted_error_db: list[float]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -68,11 +74,11 @@ def _db(ratio: float) -> float:
 def probe(system: System, rates_hz: Sequence[int], voices: Sequence[Samples]) -> Probe:
     """Measure *system*; *voices* are clips of speech at 48 kHz, of which the first six seconds are used."""
     measured = [_at_rate(system, rate_hz, voices) for rate_hz in rates_hz]
-    silence, level, gain, density, step = (list(values) for values in zip(*measured, strict=True))
-    return Probe(system.name, tuple(rates_hz), silence, level, gain, density, step)
+    return Probe(system.name, tuple(rates_hz), *(list(values) for values in zip(*measured, strict=True)))
 
 
-def _at_rate(system: System, rate_hz: int, voices: Sequence[Samples]) -> tuple[float, float, float, float, float]:
+def _at_rate(system: System, rate_hz: int, voices: Sequence[Samples]) -> tuple[float, ...]:
+    """The values of a :class:`Probe` in their order."""
     way = conditions.protocol(rate_hz)
     cutoff_hz = way.cutoff_hz
     second = SAMPLE_RATE_HZ
@@ -88,8 +94,9 @@ def _at_rate(system: System, rate_hz: int, voices: Sequence[Samples]) -> tuple[f
     ]
     densities = [_db(_mean_power(out, above_hz) / _mean_power(out, 100.0, 0.8 * cutoff_hz)) for out in noisy]
     highs = [out[-second:] - one.low[-second:] for out, one in ((silent, given[-1]), (noisy[0], given[0]))]
-    steps = _step_error_db(system, [Given(way.apply(voice), cutoff_hz, voice) for voice in voices])
-    return level_dbfs(highs[0]), level_dbfs(highs[1]), max(gains), max(densities), steps
+    spoken = [Given(way.apply(voice), cutoff_hz, voice) for voice in voices]
+    step_db, muted_db = _step_error_db(system, spoken), muted_error_db(system, spoken)
+    return level_dbfs(highs[0]), level_dbfs(highs[1]), max(gains), max(densities), step_db, muted_db
 
 
 def _powers(samples: Samples) -> NDArray[np.float64]:
@@ -119,4 +126,20 @@ def _step_error_db(system: System, given: Sequence[Given]) -> float:
             if steady_power > NOTHING_ADDED * low_power:
                 step_db = STEPS_DB[start // second]
                 worst = max(worst, abs(_db(stepped_power) - _db(steady_power) - step_db))
+    return worst
+
+
+def muted_error_db(system: System, given: Sequence[Given]) -> float:
+    """What digital silence before each of *given* changes in the mean level of its high band: the largest, in dB."""
+    before = np.zeros(round(MUTED_S * SAMPLE_RATE_HZ), np.float32)
+    worst = 0.0
+    for one in given:
+        low = one.low[: len(STEPS_DB) * SAMPLE_RATE_HZ]
+        late = np.concatenate([before, low])
+        plain, after = estimate(system, [Given(x, one.cutoff_hz, x) for x in (low, late)])
+        heard, *highs = (_powers(x) for x in (low, plain - low, after[len(before) :] - low))
+        pieces = (heard > HEARD_POWER) & (highs[0] > NOTHING_ADDED * heard)
+        if pieces.any():
+            ratio_db = 10.0 * np.log10((highs[1][pieces] + 1e-30) / highs[0][pieces])
+            worst = max(worst, abs(float(ratio_db.mean())))
     return worst

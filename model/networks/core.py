@@ -7,19 +7,16 @@ band does not depend on loudness.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .features import HIGHEST_CUTOFF_HZ, LOWEST_CUTOFF_HZ, Features, Powers
-from .layers import CausalConv, FloorLevel, Gru, PeakLevel, RowCounter, StreamingLayer, VoiceLevel
+from .features import HIGHEST_CUTOFF_HZ, LOWEST_CUTOFF_HZ, NO_SOUND_POWER, Features, Powers
+from .layers import CausalConv, FloorLevel, Gru, RowCounter, StreamingLayer, VoiceLevel
 from .shaper import Shaper
 from .transforms import CHUNK_SAMPLES, Framing, frame, overlap_add
-
-#: Mean square (-120 dBFS, under the rounding noise of 16 bit) at which the output has faded by half:
-#: silence stays silent, the quietest pause still has its own high band.
-GATE_POWER = 1e-12
 
 #: The reference level falls by 8 dB a second: slower than syllables, faster than a change of talker.
 LEVEL_DECAY_DB_PER_S = 8.0
@@ -31,6 +28,9 @@ FLOOR_RISE_DB_PER_S = 6.0
 #: The lowest floor, 120 dB below the level: a gate's silence is remembered for some seconds, a muted microphone's no
 #: longer than that.
 LOWEST_FLOOR = 1e-12
+
+#: Stands for a power that tells nothing about the floor: it moves no minimum.
+UNTOLD = 1e30
 
 #: Natural logarithm of a bin's amplitude relative to the level; the start is that of quiet speech.
 GAIN_RANGE = (-14.0, 2.0)
@@ -48,8 +48,16 @@ class CoreConfig:
     dilations: tuple[int, ...] = (1, 2, 4)
     gain_bands: int = 24
     pulsed: bool = True
-    quick_level: bool = True
     framing: Framing = field(default_factory=Framing)
+
+
+class Heard(NamedTuple):
+    """What is known of frames [B, T, ...] or of one [B, ...]: *floor* is what the *relative* band powers fall to."""
+
+    powers: Powers
+    level: Tensor
+    relative: Powers
+    floor: Tensor
 
 
 class Core(nn.Module):
@@ -67,11 +75,7 @@ class Core(nn.Module):
         self.features = Features()
         self.shaper = Shaper(self.framing, bands, self.config.pulsed)
         hops_per_second = self.framing.hops_per_second
-        self.level: StreamingLayer = (
-            VoiceLevel(LEVEL_DECAY_DB_PER_S, hops_per_second)
-            if self.config.quick_level
-            else PeakLevel(LEVEL_DECAY_DB_PER_S / hops_per_second)
-        )
+        self.level = VoiceLevel(LEVEL_DECAY_DB_PER_S, hops_per_second)
         self.floor = FloorLevel(FLOOR_RISE_DB_PER_S / hops_per_second, Features.BANDS, LOWEST_FLOOR)
         self.rows = RowCounter(self.shaper.tables)
         self.enter = nn.Linear(Features.SIZE, channels)
@@ -93,15 +97,38 @@ class Core(nn.Module):
         shapes += [layer.state_shape() for layer in self._streaming_layers()]
         return [torch.zeros(batch, *shape) for shape in shapes]
 
-    def _enter(self, relative: Powers, floor: Tensor, cutoff_hz: Tensor) -> Tensor:
-        return functional.leaky_relu(self.enter(self.features(relative, floor, cutoff_hz)), 0.1)
+    def hear(self, chunks: Tensor) -> Heard:
+        """Chunks [B, T, CHUNK_SAMPLES] from a fresh stream on -> what is known at each."""
+        powers = self.features.powers(chunks)
+        noise = self.features.tells_noise(chunks, powers)
+        level = self.level(self._voice(powers, noise))
+        relative = self.features.relative(powers, level)
+        floor = self.floor(torch.where(noise, relative[0], UNTOLD))
+        return Heard(powers, level, relative, torch.minimum(floor, relative[0]))
 
-    def _gains(self, hidden: Tensor, powers: Powers, level: Tensor) -> tuple[Tensor, Tensor]:
+    def _hear_step(self, chunk: Tensor, level_state: Tensor, floor_state: Tensor) -> tuple[Heard, Tensor, Tensor]:
+        powers = self.features.powers(chunk)
+        noise = self.features.tells_noise(chunk, powers)
+        level, level_state = self.level.step(self._voice(powers, noise), level_state)
+        relative = self.features.relative(powers, level)
+        floor, floor_state = self.floor.step(torch.where(noise, relative[0], UNTOLD), floor_state)
+        return Heard(powers, level, relative, torch.minimum(floor, relative[0])), level_state, floor_state
+
+    def _voice(self, powers: Powers, noise: Tensor) -> Tensor:
+        loudness = self.features.loudness(powers)
+        return torch.cat([loudness, torch.where(noise, loudness, UNTOLD)], dim=-1)
+
+    def _enter(self, heard: Heard, cutoff_hz: Tensor) -> Tensor:
+        return functional.leaky_relu(self.enter(self.features(heard.relative, heard.floor, cutoff_hz)), 0.1)
+
+    def _gains(self, hidden: Tensor, heard: Heard) -> tuple[Tensor, Tensor]:
         """Amplitude [..., bands] and mix [..., excitations, bands] from the last hidden layer."""
         bands = self.config.gain_bands
         outputs = self.leave(hidden)
-        gate = powers[1] / (powers[1] + GATE_POWER)
-        amplitude = torch.exp(outputs[..., :bands].clamp(*GAIN_RANGE)) * (torch.sqrt(level) * gate)
+        # Silence stays silent, the quietest pause still has its own high band.
+        newest = heard.powers[1]
+        gate = newest / (newest + NO_SOUND_POWER)
+        amplitude = torch.exp(outputs[..., :bands].clamp(*GAIN_RANGE)) * (torch.sqrt(heard.level) * gate)
         logits = outputs[..., bands:].clamp(*MIX_RANGE)
         # The batch alone is left open, so that a graph of one hop has no shape to compute.
         logits = logits.reshape(-1, *logits.shape[1:-1], self.shaper.excitations, bands)
@@ -121,19 +148,17 @@ class Core(nn.Module):
         """
         chunks = frame(low, self.framing)
         cutoff_hz = cutoff_hz.clamp(LOWEST_CUTOFF_HZ, HIGHEST_CUTOFF_HZ).unsqueeze(1)
-        powers = self.features.powers(chunks)
-        level = self.level(self.features.loudness(powers))
-        relative = self.features.relative(powers, level)
+        heard = self.hear(chunks)
         everywhere_hz = cutoff_hz.expand(-1, chunks.shape[1], -1)
-        hidden = self._enter(relative, self.floor(relative[0]), everywhere_hz)
+        hidden = self._enter(heard, everywhere_hz)
         with torch.autocast(low.device.type, torch.bfloat16, enabled=self.mixed_precision):
             for layer in self.layers:
                 hidden = layer(hidden)
-        gain, mix = self._gains(hidden.float(), powers, level)
+        gain, mix = self._gains(hidden.float(), heard)
         wishes = [torch.zeros_like(cutoff_hz) if wish is None else wish.unsqueeze(1) for wish in (level_db, tilt_db)]
         mask = self.shaper.crossover(cutoff_hz, *wishes)
         rows = self.rows(chunks.shape[1]).expand(len(low), -1, -1)
-        frames = self.shaper(self._newest(chunks, level), rows, gain, mix, mask, self.shaper.recent)
+        frames = self.shaper(self._newest(chunks, heard.level), rows, gain, mix, mask, self.shaper.recent)
         return overlap_add(frames, self.framing)
 
     def step(
@@ -141,21 +166,18 @@ class Core(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """Newest chunk [B, CHUNK_SAMPLES] and controls [B, 1] -> frame [B, window_samples] to overlap-add."""
         cutoff_hz = cutoff_hz.clamp(LOWEST_CUTOFF_HZ, HIGHEST_CUTOFF_HZ)
-        powers = self.features.powers(chunk)
-        level, next_level = self.level.step(self.features.loudness(powers), state[0])
-        relative = self.features.relative(powers, level)
-        floor, next_floor = self.floor.step(relative[0], state[1])
+        heard, *known = self._hear_step(chunk, state[0], state[1])
         rows, next_rows = self.rows.step(state[2])
-        following = [next_level, next_floor, next_rows, state[3]]
-        hidden = self._enter(relative, floor, cutoff_hz)
+        following = [*known, next_rows, state[3]]
+        hidden = self._enter(heard, cutoff_hz)
         for layer, layer_state in zip(self._streaming_layers(), state[4:], strict=True):
             hidden, layer_state = layer.step(hidden, layer_state)
             following.append(layer_state)
-        gain, mix = self._gains(hidden, powers, level)
+        gain, mix = self._gains(hidden, heard)
         mask = self.shaper.crossover(cutoff_hz, level_db, tilt_db)
 
         def mean(power: Tensor) -> Tensor:
             recent, following[3] = self.shaper.recent.step(power, state[3])
             return recent
 
-        return self.shaper(self._newest(chunk, level), rows, gain, mix, mask, mean), following
+        return self.shaper(self._newest(chunk, heard.level), rows, gain, mix, mask, mean), following

@@ -31,6 +31,15 @@ LN10 = math.log(10.0)
 #: Relative power below which a feature says nothing more (-90 dB).
 FEATURE_FLOOR = 1e-9
 
+#: Mean square (-120 dBFS) of what is no sound at all.
+NO_SOUND_POWER = 1e-12
+
+#: Loudness (-100 dBFS) that a microphone's noise has: the rounding of 16 bit has less, dithered or not.
+NOISE_POWER = 1e-10
+
+#: The oldest and the newest 2 ms of a chunk: where these are sound the chunk is full of it.
+EDGE_SAMPLES = 96
+
 #: (band powers [..., Features.BANDS], power of the newest window [..., 1]), as mean squares.
 Powers = tuple[Tensor, Tensor]
 
@@ -83,6 +92,15 @@ class Features(nn.Module):
         """Mean square [..., 1] below 3 kHz, which carries a voice's level at any bandwidth."""
         return powers[0][..., : self.LONG_BANDS].sum(-1, keepdim=True)
 
+    def tells_noise(self, chunk: Tensor, powers: Powers) -> Tensor:
+        """Whether the noise under a voice can be heard in a chunk [..., 1].
+
+        A muted microphone, a call's silence and the time before a stream say nothing about it, nor do chunks that
+        begin or end with them.
+        """
+        oldest, newest = (_ruggedness(edge) for edge in (chunk[..., :EDGE_SAMPLES], chunk[..., -EDGE_SAMPLES:]))
+        return (torch.minimum(oldest, newest) > NO_SOUND_POWER) & (self.loudness(powers) > NOISE_POWER)
+
     def relative(self, powers: Powers, level: Tensor) -> Powers:
         """The powers as shares of *level* [..., 1]."""
         bands, whole = powers
@@ -101,3 +119,9 @@ class Features(nn.Module):
         number = (21.4 / LN10 / self.bump_width) * torch.log(1.0 + 0.00437 * cutoff_hz)
         distance = number - self.get_buffer("bumps")
         return torch.cat([logarithm * inside, torch.exp(-distance * distance)], dim=-1)
+
+
+def _ruggedness(samples: Tensor) -> Tensor:
+    """Mean square [..., 1] of the differences: what a high-pass filter rings after a sound has next to none."""
+    differences = samples[..., 1:] - samples[..., :-1]
+    return differences.square().mean(-1, keepdim=True)

@@ -145,10 +145,11 @@ class RecentMean(StreamingLayer):
 
 
 class VoiceLevel(StreamingLayer):
-    """Level of a voice from its power [B, T, 1]: a slowly decaying peak that follows a voice which became softer.
+    """Level [B, T, 1] of a voice: a slowly decaying peak of its power that follows a voice which became softer.
 
-    Peaks of speech return within :data:`HOLD_S`. Where they do not and what there is stands far above the floor, it is
-    no pause: the voice goes on more softly, and the level falls quickly to its recent peaks. A voice less than
+    Given are powers [B, T, 2], a frame's own and that from which its floor is known, a large one where it isn't. Peaks
+    of speech return within :data:`HOLD_S`. Where they do not and what there is stands far above the floor, it is no
+    pause: the voice goes on more softly, and the level falls quickly to its recent peaks. A voice less than
     :data:`MARGIN_DB` above the noise is followed slowly, as its pauses and a softer voice look alike.
     """
 
@@ -186,8 +187,9 @@ class VoiceLevel(StreamingLayer):
         return torch.stack(levels, dim=1)
 
     def step(self, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        power, told = power.split(1, dim=-1)
         level, floor, recent, hops = state.split(1, dim=-1)
-        floor = torch.maximum(1.0 / (power + SILENCE), self.rise * floor)
+        floor = torch.maximum(1.0 / (told + SILENCE), self.rise * floor)
         recent = torch.maximum(power, self.recent * recent)
         near = power >= level * 10.0 ** (-self.NEAR_DB / 10.0)
         # Counting stops where it has told all, so that a state stays exact for ever.

@@ -150,6 +150,7 @@ def probe_table(evaluation: Evaluation) -> Table | None:
             f"{probe.noise_density_db[place]:.0f}",
             f"{probe.noise_gain_db[place]:.0f}",
             f"{probe.step_error_db[place]:.1f}",
+            f"{probe.muted_error_db[place]:.1f}",
         )
         for probe in evaluation.probes
         for place, rate_hz in enumerate(probe.rates_hz)
@@ -157,9 +158,10 @@ def probe_table(evaluation: Evaluation) -> Table | None:
     note = (
         "high band in digital silence, in dBFS; for steady noise of -50 dBFS, in dBFS; its power per Hz over the low "
         "band's, in dB; its level over that of the input above the cutoff, in dB; and the largest change of the ratio "
-        "of high to low band when a voice is stepped by up to 26 dB, from 0.1 s after the step"
+        "of high to low band when a voice is stepped by up to 26 dB, from 0.1 s after the step; and the change of the "
+        "high band's level when a voice begins after a second of digital silence"
     )
-    head = ("system", "input", "silence dBFS", "noise dBFS", "density dB", "gain dB", "steps dB")
+    head = ("system", "input", "silence dBFS", "noise dBFS", "density dB", "gain dB", "steps dB", "muted dB")
     return Table("Silence, noise, steps of level", note, head, tuple(rows))
 
 

@@ -20,6 +20,8 @@ PAUSE_DB = 3.0
 CROSSOVER_DB = 2.0
 NOISE_GAIN_DB = 3.0
 STEP_DB = 2.0
+#: Ours: a microphone is muted more often than a voice steps.
+MUTED_DB = 2.0
 SILENCE_DBFS = -90.0
 HOP_MS = 0.4
 #: Where the original's modulation at the pitch is .41, that of the output shall be .35.
@@ -88,6 +90,7 @@ def judge(evaluation: Evaluation, facts: list[Facts], system: str) -> list[Mark]
             at_most("high band in digital silence", SILENCE_DBFS, max(probe.silence_dbfs), 0, " dBFS")
             at_most("steady noise above its cutoff gains", NOISE_GAIN_DB, max(probe.noise_gain_db), 1, " dB")
             at_most("ratio of bands after a step of level, off by", STEP_DB, max(probe.step_error_db), 1, " dB")
+            at_most("high band of a voice after digital silence, off by", MUTED_DB, max(probe.muted_error_db), 1, " dB")
     for fact in facts:
         if fact.system == system:
             limit = LATENCY_MS.get(fact.name, DEFAULT_LATENCY_MS)

@@ -31,7 +31,6 @@ class NetworkSection(Settings):
     dilations: Several[int] = (1, 2, 4)
     gain_bands: int = Field(default=24, ge=8, le=64)
     pulsed: bool = Field(default=True, description="noise that follows the voice's pulses, for 16 MMAC/s more")
-    quick_level: bool = Field(default=True, description="the level follows a voice that became softer in 0.3 s")
     hop_samples: int = Field(default=192, ge=48, le=480)
     window_samples: int = Field(default=384, ge=96, le=960, description="also the latency; at most two hops")
 

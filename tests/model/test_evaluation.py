@@ -13,12 +13,13 @@ from model.cli import app
 from model.data.corpus import find_clips
 from model.metrics import conditions, pool, systems
 from model.metrics.evaluation import CHAIN, OTHER, Plan, evaluate, groups_of, spread
-from model.metrics.probes import probe
+from model.metrics.probes import muted_error_db, probe
 from model.metrics.scores import prepare, score
 from model.metrics.systems import Given, System, estimate, find_systems
 from model.networks.shaper import CROSSOVER
+from model.report.marks import MUTED_DB
 from realtime.errors import FullbandError
-from realtime.paths import find_model
+from realtime.paths import find_model, shipped_models
 
 from .speech import RATE_HZ, speech_like, write_corpus
 
@@ -102,8 +103,8 @@ def test_hosted_models_are_what_is_heard_of_them() -> None:
 
 
 def test_a_system_that_adds_nothing_passes_every_probe() -> None:
-    (step_db,) = probe(System("sinc"), [8_000], [speech_like(3.0)]).step_error_db
-    assert step_db == 0.0
+    voiced = probe(System("sinc"), [8_000], [speech_like(3.0)])
+    assert voiced.step_error_db == voiced.muted_error_db == [0.0]
     measured = probe(System("sinc"), [8_000], [])
     assert measured.silence_dbfs == [-300.0]
     assert measured.noise_gain_db[0] == pytest.approx(0.0, abs=0.01)
@@ -115,6 +116,15 @@ def test_a_system_that_extends_noise_is_caught() -> None:
     assert measured.noise_density_db[0] == pytest.approx(0.0, abs=1.0)
     assert measured.noise_gain_db[0] > 20.0
     assert measured.step_error_db[0] < 0.1  # a linear system keeps every ratio
+    assert measured.muted_error_db[0] < 0.01
+
+
+@pytest.mark.parametrize("name", ["default", "low-latency", "light"])
+def test_a_voice_that_begins_after_silence_sounds_as_it_would_without(name: str) -> None:
+    room = 1e-3 * np.random.default_rng(0).standard_normal((2, 4 * RATE_HZ))
+    voices = [(speech_like(4.0, seed) + noise).astype(np.float32) for seed, noise in enumerate(room, 1)]
+    given = [Given(conditions.protocol(8_000).apply(voice), 4_000.0) for voice in voices]
+    assert muted_error_db(System(name, shipped_models()[name]), given) < MUTED_DB
 
 
 def test_spread_takes_from_each_corpus_in_turn(tmp_path: Path) -> None:

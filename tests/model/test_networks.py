@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.metrics.voice import FRAME_SAMPLES, Voicing, pitch_modulation
-from model.networks.core import Core, CoreConfig
+from model.networks.core import FLOOR_RISE_DB_PER_S, Core, CoreConfig
 from model.networks.layers import (
     CausalConv,
     FloorLevel,
@@ -26,6 +26,7 @@ from model.networks.layers import (
 from model.networks.shaper import CROSSOVER, LARGEST_RISE, Shaper
 from model.networks.smooth_noise import PERIOD_SAMPLES, smooth_noise, spectrogram
 from model.networks.transforms import (
+    CHUNK_SAMPLES,
     Analysis,
     Framing,
     Synthesis,
@@ -44,14 +45,10 @@ HOP_SAMPLES = Framing().hop_samples
 FRAMINGS = [Framing(), Framing(96, 168)]
 
 
-def small(framing: Framing, pulsed: bool = True, quick_level: bool = True) -> Core:
+def small(framing: Framing, pulsed: bool = True) -> Core:
     """A small network whose last layer is large enough to show what its states do."""
     torch.manual_seed(0)
-    core = Core(
-        CoreConfig(
-            channels=16, dilations=(1, 3), gain_bands=12, pulsed=pulsed, quick_level=quick_level, framing=framing
-        )
-    )
+    core = Core(CoreConfig(channels=16, dilations=(1, 3), gain_bands=12, pulsed=pulsed, framing=framing))
     with torch.no_grad():
         core.leave.weight.mul_(20.0)
     return core.eval()
@@ -90,7 +87,7 @@ def speech(hops: int, batch: int = 1, hop_samples: int = HOP_SAMPLES) -> Tensor:
     ids=["conv", "dilated", "gru", "peak", "floor", "mean", "voice"],
 )
 def test_layer_streams_what_it_computes_whole(layer: StreamingLayer) -> None:
-    frames = torch.rand(3, 40, 1 if isinstance(layer, VoiceLevel) else 6)
+    frames = torch.rand(3, 40, 2 if isinstance(layer, VoiceLevel) else 6)
     whole = layer(frames)
     state = torch.zeros(3, *layer.state_shape())
     for time, given in enumerate(frames.unbind(1)):
@@ -110,8 +107,8 @@ def syllables(seconds: float, level_db: float) -> Tensor:
 
 def levels_db(power: Tensor) -> tuple[Tensor, Tensor]:
     """What the quick and the plain level make of *power*, [T] each."""
-    layers = (VoiceLevel(8.0, HOPS_PER_SECOND), PeakLevel(8.0 / HOPS_PER_SECOND))
-    quick, plain = (10.0 * torch.log10(layer(power)[0, :, 0]) for layer in layers)
+    levels = VoiceLevel(8.0, HOPS_PER_SECOND)(power.expand(-1, -1, 2)), PeakLevel(8.0 / HOPS_PER_SECOND)(power)
+    quick, plain = (10.0 * torch.log10(level[0, :, 0]) for level in levels)
     return quick, plain
 
 
@@ -242,11 +239,12 @@ def test_an_onset_is_not_louder_than_a_pulse_may_be() -> None:
     assert float(onset.square().mean() / even.square().mean()) == pytest.approx(LARGEST_RISE, rel=1e-3)
 
 
-@pytest.mark.parametrize(("pulsed", "quick_level"), [(True, True), (False, False)])
+@pytest.mark.parametrize("pulsed", [True, False])
 @pytest.mark.parametrize("framing", FRAMINGS, ids=str)
-def test_core_streams_what_it_computes_whole(framing: Framing, pulsed: bool, quick_level: bool) -> None:
-    core = small(framing, pulsed, quick_level)
+def test_core_streams_what_it_computes_whole(framing: Framing, pulsed: bool) -> None:
+    core = small(framing, pulsed)
     low = speech(120, 3, framing.hop_samples)
+    low[1, : 20 * framing.hop_samples] = low[2, 60 * framing.hop_samples : 80 * framing.hop_samples] = 0.0
     controls = (
         torch.tensor([[3_400.0], [8_000.0], [12_000.0]]),
         torch.tensor([[0.0], [-6.0], [6.0]]),
@@ -331,17 +329,41 @@ def test_high_band_follows_the_level_of_the_input(network: Core, gain_db: float)
     assert 10.0 * float(torch.log10(ratio)) == pytest.approx(gain_db, abs=0.1)
 
 
+def floors_db(core: Core, low: Tensor) -> Tensor:
+    return 10.0 * torch.log10(core.hear(frame(low, core.framing)).floor)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS, ids=str)
+def test_what_is_heard_of_a_voice_is_the_same_after_digital_silence(framing: Framing) -> None:
+    core, silence = small(framing), 5 * framing.hop_samples
+    low = 0.1 * speech(300, 1, framing.hop_samples) + 1e-4 * torch.randn(1, 300 * framing.hop_samples)
+    fresh = core.hear(frame(low, framing))
+    later = core.hear(frame(torch.cat([torch.zeros(1, silence), low], dim=1), framing))
+    assert torch.equal(later.level[:, 5:], fresh.level)
+    assert torch.equal(later.floor[:, 5:], fresh.floor)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS, ids=str)
+def test_muting_does_not_change_what_bands_fall_to(framing: Framing) -> None:
+    core, hop = small(framing), framing.hop_samples
+    second = 48_000 // hop
+    noise = 1e-3 * torch.randn(1, 3 * second * hop)
+    muted = noise.clone()
+    muted[:, second * hop + 17 : 2 * second * hop + 31] = 0.0
+    steady, after = (floors_db(core, low)[:, 2 * second + CHUNK_SAMPLES // hop + 1 :] for low in (noise, muted))
+    # What is remembered rises meanwhile, as it always does where nothing softer is heard.
+    assert float((after - steady).min()) > -1.0
+    assert float((after - steady).mean()) < FLOOR_RISE_DB_PER_S
+    assert float((after - steady).max()) < 20.0
+
+
 def test_a_microphone_that_is_turned_up_does_not_move_what_bands_fall_to() -> None:
     core, hops = small(Framing()), 1_000
-    low = 0.1 * speech(hops)
+    # Between these sounds is digital silence, which tells nothing.
+    low = 0.1 * speech(hops) + 1e-4 * torch.randn(1, hops * HOP_SAMPLES)
     gain = torch.ones(1, hops * HOP_SAMPLES)
     gain[:, hops // 2 * HOP_SAMPLES :] = 10.0 ** (10.0 / 20.0)
-    floors_db = []
-    for given in (low, gain * low):
-        powers = core.features.powers(frame(given, core.framing))
-        relative = core.features.relative(powers, core.level(core.features.loudness(powers)))
-        floors_db.append(10.0 * torch.log10(core.floor(relative[0])))
-    steady, turned_up = floors_db
+    steady, turned_up = (floors_db(core, given) for given in (low, gain * low))
     later = slice(hops // 2 + 5, None)  # the longest window has left the step behind
     assert float((turned_up - steady)[:, later].abs().max()) < 1.0
 
