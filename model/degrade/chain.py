@@ -24,13 +24,13 @@ RATES_HZ = (8_000, 12_000, 16_000, 24_000)
 FAMILIES = ("butter", "cheby", "ellip", "bessel")
 
 #: Chances of the single events. Most speech arrives clean through a plain anti-alias filter.
-IIR_CHANCE = 0.25
+IIR_CHANCE = 0.35
 TELEPHONE_CHANCE = 0.15
 NARROWER_CHANCE = 0.15
 NOISE_CHANCE = 0.25
 TILT_CHANCE = 0.4
 SILENCE_CHANCE = 0.15
-STEP_CHANCE = 0.4
+STEP_CHANCE = 0.6
 CODEC_CHANCE = 0.25
 HISS_CHANCE = 0.5
 NOISE_ONLY_CHANCE = 0.04

@@ -29,6 +29,9 @@ FLOOR_RISE_DB_PER_S = 6.0
 #: longer than that.
 LOWEST_FLOOR = 1e-12
 
+#: What the recurrent layer knows fades as fast: no slower than the segments that it learns from are long.
+MEMORY_S = 2.0
+
 #: Stands for a power that tells nothing about the floor: it moves no minimum.
 UNTOLD = 1e30
 
@@ -80,7 +83,10 @@ class Core(nn.Module):
         self.rows = RowCounter(self.shaper.tables)
         self.enter = nn.Linear(Features.SIZE, channels)
         self.layers = nn.ModuleList(
-            [*(CausalConv(channels, dilation) for dilation in self.config.dilations), Gru(channels)]
+            [
+                *(CausalConv(channels, dilation) for dilation in self.config.dilations),
+                Gru(channels, 1.0 / (MEMORY_S * hops_per_second)),
+            ]
         )
         self.leave = nn.Linear(channels, (1 + self.shaper.excitations) * bands)
         with torch.no_grad():

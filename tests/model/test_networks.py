@@ -78,7 +78,7 @@ def speech(hops: int, batch: int = 1, hop_samples: int = HOP_SAMPLES) -> Tensor:
     [
         CausalConv(6, 1),
         CausalConv(6, 4),
-        Gru(6),
+        Gru(6, 0.1),
         PeakLevel(0.5, 6),
         FloorLevel(0.5, 6, 1e-9),
         RecentMean(3, 6),
@@ -93,6 +93,18 @@ def test_layer_streams_what_it_computes_whole(layer: StreamingLayer) -> None:
     for time, given in enumerate(frames.unbind(1)):
         output, state = layer.step(given, state)
         assert torch.allclose(output, whole[:, time], atol=TOLERANCE)
+
+
+def test_what_the_recurrent_layer_knows_fades_even_where_it_would_keep_it() -> None:
+    gru = Gru(4, 0.05)
+    with torch.no_grad():
+        for parameter in gru.cell.parameters():
+            parameter.zero_()
+        gru.cell.bias_hh_l0[4:8] = 30.0  # the gate that keeps the state, wide open
+        state = torch.ones(1, 4)
+        for _ in range(100):
+            _, state = gru.step(torch.rand(1, 4), state)
+    assert float(state.max()) == pytest.approx(0.95**100, rel=1e-3)
 
 
 HOPS_PER_SECOND = Framing().hops_per_second
