@@ -108,6 +108,9 @@ def evaluate(
     hosted: Annotated[
         bool, typer.Option("--hosted", help="Score what the host makes of models, with its guards: as it is heard.")
     ] = False,
+    in_call: Annotated[
+        bool, typer.Option("--in-call", help="Score voices that were heard for 20 s before, then muted for a second.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; without it one for each core.")] = None,
     json_target: Annotated[str | None, typer.Option("--json", help="Write all as JSON; '-': standard output.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
@@ -156,7 +159,7 @@ def evaluate(
     chosen = found if lossy else [clip for clip in found if not clip.lossy] or found
     plan = protocol.Plan(
         clips=protocol.spread(chosen, clips) if clips else chosen,
-        systems=find_systems(models or ["default"], hosted=hosted),
+        systems=find_systems(models or ["default"], hosted=hosted, in_call=in_call),
         rates_hz=tuple(rate or RATES_HZ),
         baselines=(tuple(BASELINES) if not quick else ("sinc",)) if baseline else (),
         filters="few" if quick else "all",

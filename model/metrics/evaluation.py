@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -169,7 +169,8 @@ def work(task: Task) -> tuple[list[Row], Probe | None]:
     """Do one task."""
     if task.clip is None:
         voices = [read_clip(clip)[0] for clip in task.voices]
-        return [], probe(task.systems[0], task.rates_hz, voices)
+        # Probes are streams of their own.
+        return [], probe(replace(task.systems[0], in_call=False), task.rates_hz, voices)
     clip = task.clip
     samples, cutoff_hz = read_clip(clip)
     original = prepare(samples, cutoff_hz - LIMIT_MARGIN_HZ)

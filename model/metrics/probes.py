@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import conditions, spectral
 from .scores import as_file
 from .spectral import SAMPLE_RATE_HZ, Samples
-from .systems import Given, System, estimate
+from .systems import MUTED_S, Given, System, estimate
 from .waveform import level_dbfs
 
 #: Levels of the steady noise: a quiet room's and a loud fan's.
@@ -22,8 +22,7 @@ NOISE_DBFS = (-50.0, -30.0)
 STEPS_DB = (0.0, -20.0, 0.0, -10.0, 6.0, -6.0)
 SETTLING_S = 0.1
 
-#: A muted microphone before a voice, and the mean square (-100 dBFS) of what is no silence.
-MUTED_S = 1.0
+#: Mean square (-100 dBFS) of what is no silence.
 HEARD_POWER = 1e-10
 
 #: A voice speaks where it is less than 40 dB below its mean, in pieces of 10 ms of which a second has ten or more.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,23 @@ ORACLE_WINDOW = 384
 ORACLE_CROSSOVER = (0.90, 0.96)
 
 
+#: A call before the clip, and how long it is muted at the end.
+CALL_S = 20.0
+MUTED_S = 1.0
+
+
 @dataclass(frozen=True)
 class System:
     """A *name* for tables; *path* is a model file or a checkpoint, None a baseline of that name.
 
-    *hosted*: what the host makes of the model file, its guards against noise and stray output included.
+    *hosted*: what the host makes of the model file, its guards against noise and stray output included. *in_call*: what
+    a model makes of a voice that has been heard for :data:`CALL_S` before, then muted.
     """
 
     name: str
     path: Path | None = None
     hosted: bool = False
+    in_call: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Given:
     wanted: Samples | None = None
 
 
-def find_systems(names: Sequence[str], *, hosted: bool = False) -> list[System]:
+def find_systems(names: Sequence[str], *, hosted: bool = False, in_call: bool = False) -> list[System]:
     """Systems by shipped names, paths of .onnx files or of checkpoints (.pt), which cannot be *hosted*."""
     paths = []
     for name in names:
@@ -79,13 +87,14 @@ def find_systems(names: Sequence[str], *, hosted: bool = False) -> list[System]:
     ]
     if len(set(unique)) < len(unique):
         unique = [str(path) for path in paths]
-    return [
-        System(f"{label}, hosted" if hosted else label, path, hosted) for label, path in zip(unique, paths, strict=True)
-    ]
+    how = (", hosted" if hosted else "") + (", in a call" if in_call else "")
+    return [System(label + how, path, hosted, in_call) for label, path in zip(unique, paths, strict=True)]
 
 
 def estimate(system: System, given: Sequence[Given]) -> list[Samples]:
     """What *system* makes of each of *given*: the whole band, aligned and as long. One batch."""
+    if system.in_call:
+        return _in_call(system, given)
     lows = [one.low for one in given]
     if system.path is not None and system.hosted:
         return [_through_host(system.path, one) for one in given]
@@ -98,6 +107,16 @@ def estimate(system: System, given: Sequence[Given]) -> list[Samples]:
     if system.name == "oracle":
         return [low + _oracle(one) for low, one in zip(lows, given, strict=True)]
     raise ValueError(f"no baseline {system.name!r}")
+
+
+def _in_call(system: System, given: Sequence[Given]) -> list[Samples]:
+    muted = np.zeros(round(MUTED_S * SAMPLE_RATE_HZ), np.float32)
+    calls = []
+    for one in given:
+        times = 1 + math.ceil(CALL_S * SAMPLE_RATE_HZ / len(one.low))
+        calls.append(replace(one, low=np.concatenate([*[one.low] * times, muted, one.low])))
+    heard = estimate(replace(system, in_call=False), calls)
+    return [whole[-len(one.low) :] for whole, one in zip(heard, given, strict=True)]
 
 
 def _model(path: Path, given: Sequence[Given]) -> list[Samples]:

@@ -102,6 +102,17 @@ def test_hosted_models_are_what_is_heard_of_them() -> None:
         find_systems(["run/checkpoint.pt"], hosted=True)
 
 
+def test_a_voice_in_a_call_is_scored_after_what_came_before() -> None:
+    (fresh,), (late,) = (find_systems(["default"], in_call=kind) for kind in (False, True))
+    assert late.name == "default, in a call"
+    voice = conditions.protocol(8_000).apply(speech_like(2.0))
+    muted = np.zeros(RATE_HZ, np.float32)
+    after = estimate(late, [Given(voice, 4_000.0)])[0]
+    by_hand = estimate(fresh, [Given(np.concatenate([*[voice] * 11, muted, voice]), 4_000.0)])[0]
+    assert np.array_equal(after, by_hand[-len(voice) :])
+    assert not np.array_equal(after, estimate(fresh, [Given(voice, 4_000.0)])[0])
+
+
 def test_a_system_that_adds_nothing_passes_every_probe() -> None:
     voiced = probe(System("sinc"), [8_000], [speech_like(3.0)])
     assert voiced.step_error_db == voiced.muted_error_db == [0.0]
