@@ -57,8 +57,8 @@ class LossSection(Settings):
     windows: Several[int] = (2048, 512, 128)
     pause_weight: float = Field(default=0.0, ge=0.0, description="of too loud pauses, beside all other errors")
     distance_weight: float = Field(default=0.5, ge=0.0, description="of the log-spectral distance itself")
-    level_weight: float = Field(default=0.5, ge=0.0, description="of the level of all that is added, and at the cutoff")
-    modulation_weight: float = Field(default=0.8, ge=0.0, description="of the high band's modulation at the pitch")
+    level_weight: float = Field(default=1.0, ge=0.0, description="of the level of all that is added, and at the cutoff")
+    modulation_weight: float = Field(default=1.0, ge=0.0, description="of the high band's modulation at the pitch")
 
 
 class AdversarySection(Settings):
