@@ -13,10 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .features import HIGHEST_CUTOFF_HZ, LOWEST_CUTOFF_HZ, NO_SOUND_POWER, Features, Powers
-from .layers import CausalConv, FloorLevel, Gru, RowCounter, StreamingLayer, VoiceLevel
+from .features import HIGHEST_CUTOFF_HZ, LOWEST_CUTOFF_HZ, Features, Powers
+from .layers import NOISE_RANGE, UNTOLD, CausalConv, FloorLevel, Gru, RowCounter, StreamingLayer, VoiceLevel
 from .shaper import Shaper
 from .transforms import CHUNK_SAMPLES, Framing, frame, overlap_add
+
+#: Mean square (-120 dBFS, under the rounding noise of 16 bit) at which the output has faded by half:
+#: silence stays silent, the quietest pause still has its own high band.
+GATE_POWER = 1e-12
 
 #: The reference level falls by 8 dB a second: slower than syllables, faster than a change of talker.
 LEVEL_DECAY_DB_PER_S = 8.0
@@ -29,11 +33,8 @@ FLOOR_RISE_DB_PER_S = 6.0
 #: longer than that.
 LOWEST_FLOOR = 1e-12
 
-#: What the recurrent layer knows fades as fast: no slower than the segments that it learns from are long.
-MEMORY_S = 2.0
-
-#: Stands for a power that tells nothing about the floor: it moves no minimum.
-UNTOLD = 1e30
+#: What the recurrent layer knows fades as fast: within the segments that it learns from, and soon after another cutoff.
+MEMORY_S = 0.7
 
 #: Natural logarithm of a bin's amplitude relative to the level; the start is that of quiet speech.
 GAIN_RANGE = (-14.0, 2.0)
@@ -106,23 +107,28 @@ class Core(nn.Module):
     def hear(self, chunks: Tensor) -> Heard:
         """Chunks [B, T, CHUNK_SAMPLES] from a fresh stream on -> what is known at each."""
         powers = self.features.powers(chunks)
-        noise = self.features.tells_noise(chunks, powers)
-        level = self.level(self._voice(powers, noise))
+        full = self.features.is_full(chunks)
+        level = self.level(self._voice(powers, full))
         relative = self.features.relative(powers, level)
-        floor = self.floor(torch.where(noise, relative[0], UNTOLD))
+        floor = self.floor(self._told(relative, full))
         return Heard(powers, level, relative, torch.minimum(floor, relative[0]))
 
     def _hear_step(self, chunk: Tensor, level_state: Tensor, floor_state: Tensor) -> tuple[Heard, Tensor, Tensor]:
         powers = self.features.powers(chunk)
-        noise = self.features.tells_noise(chunk, powers)
-        level, level_state = self.level.step(self._voice(powers, noise), level_state)
+        full = self.features.is_full(chunk)
+        level, level_state = self.level.step(self._voice(powers, full), level_state)
         relative = self.features.relative(powers, level)
-        floor, floor_state = self.floor.step(torch.where(noise, relative[0], UNTOLD), floor_state)
+        floor, floor_state = self.floor.step(self._told(relative, full), floor_state)
         return Heard(powers, level, relative, torch.minimum(floor, relative[0])), level_state, floor_state
 
-    def _voice(self, powers: Powers, noise: Tensor) -> Tensor:
+    def _voice(self, powers: Powers, full: Tensor) -> Tensor:
         loudness = self.features.loudness(powers)
-        return torch.cat([loudness, torch.where(noise, loudness, UNTOLD)], dim=-1)
+        return torch.cat([loudness, torch.where(full, loudness, UNTOLD)], dim=-1)
+
+    def _told(self, relative: Powers, full: Tensor) -> Tensor:
+        """The relative powers of the bands where they tell what those fall to."""
+        noise = full & (self.features.loudness(relative) > NOISE_RANGE)
+        return torch.where(noise, relative[0], UNTOLD)
 
     def _enter(self, heard: Heard, cutoff_hz: Tensor) -> Tensor:
         return functional.leaky_relu(self.enter(self.features(heard.relative, heard.floor, cutoff_hz)), 0.1)
@@ -131,9 +137,8 @@ class Core(nn.Module):
         """Amplitude [..., bands] and mix [..., excitations, bands] from the last hidden layer."""
         bands = self.config.gain_bands
         outputs = self.leave(hidden)
-        # Silence stays silent, the quietest pause still has its own high band.
         newest = heard.powers[1]
-        gate = newest / (newest + NO_SOUND_POWER)
+        gate = newest / (newest + GATE_POWER)
         amplitude = torch.exp(outputs[..., :bands].clamp(*GAIN_RANGE)) * (torch.sqrt(heard.level) * gate)
         logits = outputs[..., bands:].clamp(*MIX_RANGE)
         # The batch alone is left open, so that a graph of one hop has no shape to compute.

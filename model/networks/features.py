@@ -31,12 +31,6 @@ LN10 = math.log(10.0)
 #: Relative power below which a feature says nothing more (-90 dB).
 FEATURE_FLOOR = 1e-9
 
-#: Mean square (-120 dBFS) of what is no sound at all.
-NO_SOUND_POWER = 1e-12
-
-#: Loudness (-100 dBFS) that a microphone's noise has: the rounding of 16 bit has less, dithered or not.
-NOISE_POWER = 1e-10
-
 #: The oldest and the newest 2 ms of a chunk: where these are sound the chunk is full of it.
 EDGE_SAMPLES = 96
 
@@ -92,14 +86,14 @@ class Features(nn.Module):
         """Mean square [..., 1] below 3 kHz, which carries a voice's level at any bandwidth."""
         return powers[0][..., : self.LONG_BANDS].sum(-1, keepdim=True)
 
-    def tells_noise(self, chunk: Tensor, powers: Powers) -> Tensor:
-        """Whether the noise under a voice can be heard in a chunk [..., 1].
+    def is_full(self, chunk: Tensor) -> Tensor:
+        """Whether a chunk is full of sound [..., 1].
 
-        A muted microphone, a call's silence and the time before a stream say nothing about it, nor do chunks that
-        begin or end with them.
+        A muted microphone, a call's silence and the time before a stream say nothing about the noise under a voice,
+        nor do chunks that begin or end with them.
         """
         oldest, newest = (_ruggedness(edge) for edge in (chunk[..., :EDGE_SAMPLES], chunk[..., -EDGE_SAMPLES:]))
-        return (torch.minimum(oldest, newest) > NO_SOUND_POWER) & (self.loudness(powers) > NOISE_POWER)
+        return torch.minimum(oldest, newest) > SILENCE
 
     def relative(self, powers: Powers, level: Tensor) -> Powers:
         """The powers as shares of *level* [..., 1]."""

@@ -17,6 +17,13 @@ from torch.nn import functional
 SILENCE = 1e-18
 
 
+#: Noise is no more than 80 dB below a voice: what is softer is a gate's, a call's or a file's silence.
+NOISE_RANGE = 1e-8
+
+#: Stands for a power that tells nothing about a floor: it moves no minimum.
+UNTOLD = 1e30
+
+
 class StreamingLayer(nn.Module, ABC):
     """A causal map of frames [B, T, in] -> [B, T, out] that can also run frame by frame."""
 
@@ -157,9 +164,9 @@ class RecentMean(StreamingLayer):
 class VoiceLevel(StreamingLayer):
     """Level [B, T, 1] of a voice: a slowly decaying peak of its power that follows a voice which became softer.
 
-    Given are powers [B, T, 2], a frame's own and that from which its floor is known, a large one where it isn't. Peaks
-    of speech return within :data:`HOLD_S`. Where they do not and what there is stands far above the floor, it is no
-    pause: the voice goes on more softly, and the level falls quickly to its recent peaks. A voice less than
+    Given are powers [B, T, 2], a frame's own and that from which its floor is known (:data:`UNTOLD` where it isn't).
+    Peaks of speech return within :data:`HOLD_S`. Where they do not and what there is stands far above the floor, it is
+    no pause: the voice goes on more softly, and the level falls quickly to its recent peaks. A voice less than
     :data:`MARGIN_DB` above the noise is followed slowly, as its pauses and a softer voice look alike.
     """
 
@@ -199,6 +206,7 @@ class VoiceLevel(StreamingLayer):
     def step(self, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         power, told = power.split(1, dim=-1)
         level, floor, recent, hops = state.split(1, dim=-1)
+        told = torch.where(power > NOISE_RANGE * level, told, UNTOLD)
         floor = torch.maximum(1.0 / (told + SILENCE), self.rise * floor)
         recent = torch.maximum(power, self.recent * recent)
         near = power >= level * 10.0 ** (-self.NEAR_DB / 10.0)
