@@ -71,7 +71,7 @@ class Gru(StreamingLayer):
         super().__init__()
         self.channels = channels
         self.kept = 1.0 - fading
-        self.cell = nn.GRU(channels, channels, batch_first=True)
+        self.cell = nn.GRU(channels, channels)
 
     def state_shape(self) -> tuple[int, ...]:
         return (self.channels,)
