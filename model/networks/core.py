@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .features import HIGHEST_CUTOFF_HZ, LOWEST_CUTOFF_HZ, Features, Powers
-from .layers import NOISE_RANGE, UNTOLD, CausalConv, FloorLevel, Gru, RowCounter, StreamingLayer, VoiceLevel
+from .features import HIGHEST_CUTOFF_HZ, LOWEST_CUTOFF_HZ, Features
+from .layers import CausalConv, FloorLevel, Gru, RowCounter, StreamingLayer, VoiceLevel
 from .shaper import Shaper
 from .transforms import CHUNK_SAMPLES, Framing, frame, overlap_add
 
@@ -28,10 +28,6 @@ LEVEL_DECAY_DB_PER_S = 8.0
 #: The floor of a band rises by 6 dB a second: a pause is remembered over a sentence. It is told
 #: relative to the level, so that a microphone that is turned up, and its noise with it, moves nothing.
 FLOOR_RISE_DB_PER_S = 6.0
-
-#: The lowest floor, 120 dB below the level: a gate's silence is remembered for some seconds, a muted microphone's no
-#: longer than that.
-LOWEST_FLOOR = 1e-12
 
 #: What the recurrent layer knows fades as fast: within the segments that it learns from, and soon after another cutoff.
 MEMORY_S = 0.7
@@ -56,11 +52,14 @@ class CoreConfig:
 
 
 class Heard(NamedTuple):
-    """What is known of frames [B, T, ...] or of one [B, ...]: *floor* is what the *relative* band powers fall to."""
+    """What is known of frames [B, T, ...] or of one [B, ...].
 
-    powers: Powers
-    level: Tensor
-    relative: Powers
+    *gate* is 1 where there is sound, *amplitude* the root of the level. The *relative* powers fall to *floor*.
+    """
+
+    gate: Tensor
+    amplitude: Tensor
+    relative: Tensor
     floor: Tensor
 
 
@@ -80,7 +79,7 @@ class Core(nn.Module):
         self.shaper = Shaper(self.framing, bands, self.config.pulsed)
         hops_per_second = self.framing.hops_per_second
         self.level = VoiceLevel(LEVEL_DECAY_DB_PER_S, hops_per_second)
-        self.floor = FloorLevel(FLOOR_RISE_DB_PER_S / hops_per_second, Features.BANDS, LOWEST_FLOOR)
+        self.floor = FloorLevel(FLOOR_RISE_DB_PER_S / hops_per_second, Features.POWERS)
         self.rows = RowCounter(self.shaper.tables)
         self.enter = nn.Linear(Features.SIZE, channels)
         self.layers = nn.ModuleList(
@@ -107,28 +106,20 @@ class Core(nn.Module):
     def hear(self, chunks: Tensor) -> Heard:
         """Chunks [B, T, CHUNK_SAMPLES] from a fresh stream on -> what is known at each."""
         powers = self.features.powers(chunks)
-        full = self.features.is_full(chunks)
-        level = self.level(self._voice(powers, full))
+        level, told = self.level(self.features.loudness(powers), self.features.is_full(chunks))
         relative = self.features.relative(powers, level)
-        floor = self.floor(self._told(relative, full))
-        return Heard(powers, level, relative, torch.minimum(floor, relative[0]))
+        return self._heard(powers, level, relative, self.floor(relative, told))
 
     def _hear_step(self, chunk: Tensor, level_state: Tensor, floor_state: Tensor) -> tuple[Heard, Tensor, Tensor]:
-        powers = self.features.powers(chunk)
-        full = self.features.is_full(chunk)
-        level, level_state = self.level.step(self._voice(powers, full), level_state)
+        powers, full = self.features.powers(chunk), self.features.is_full(chunk)
+        level, told, level_state = self.level.step(self.features.loudness(powers), full, level_state)
         relative = self.features.relative(powers, level)
-        floor, floor_state = self.floor.step(self._told(relative, full), floor_state)
-        return Heard(powers, level, relative, torch.minimum(floor, relative[0])), level_state, floor_state
+        floor, floor_state = self.floor.step(relative, told, floor_state)
+        return self._heard(powers, level, relative, floor), level_state, floor_state
 
-    def _voice(self, powers: Powers, full: Tensor) -> Tensor:
-        loudness = self.features.loudness(powers)
-        return torch.cat([loudness, torch.where(full, loudness, UNTOLD)], dim=-1)
-
-    def _told(self, relative: Powers, full: Tensor) -> Tensor:
-        """The relative powers of the bands where they tell what those fall to."""
-        noise = full & (self.features.loudness(relative) > NOISE_RANGE)
-        return torch.where(noise, relative[0], UNTOLD)
+    def _heard(self, powers: Tensor, level: Tensor, relative: Tensor, floor: Tensor) -> Heard:
+        newest = self.features.newest(powers)
+        return Heard(newest / (newest + GATE_POWER), torch.sqrt(level + GATE_POWER), relative, floor)
 
     def _enter(self, heard: Heard, cutoff_hz: Tensor) -> Tensor:
         return functional.leaky_relu(self.enter(self.features(heard.relative, heard.floor, cutoff_hz)), 0.1)
@@ -137,17 +128,15 @@ class Core(nn.Module):
         """Amplitude [..., bands] and mix [..., excitations, bands] from the last hidden layer."""
         bands = self.config.gain_bands
         outputs = self.leave(hidden)
-        newest = heard.powers[1]
-        gate = newest / (newest + GATE_POWER)
-        amplitude = torch.exp(outputs[..., :bands].clamp(*GAIN_RANGE)) * (torch.sqrt(heard.level) * gate)
+        amplitude = torch.exp(outputs[..., :bands].clamp(*GAIN_RANGE)) * (heard.amplitude * heard.gate)
         logits = outputs[..., bands:].clamp(*MIX_RANGE)
         # The batch alone is left open, so that a graph of one hop has no shape to compute.
         logits = logits.reshape(-1, *logits.shape[1:-1], self.shaper.excitations, bands)
         return amplitude, torch.softmax(logits, dim=-2)
 
-    def _newest(self, chunk: Tensor, level: Tensor) -> Tensor:
+    def _newest(self, chunk: Tensor, amplitude: Tensor) -> Tensor:
         """Newest window of *chunk*, and a sample before it, at unit level: excitations are then the same at any."""
-        return chunk[..., -self.framing.window_samples - 1 :] / torch.sqrt(level + 1e-12)
+        return chunk[..., -self.framing.window_samples - 1 :] / amplitude
 
     def forward(
         self, low: Tensor, cutoff_hz: Tensor, level_db: Tensor | None = None, tilt_db: Tensor | None = None
@@ -169,7 +158,7 @@ class Core(nn.Module):
         wishes = [torch.zeros_like(cutoff_hz) if wish is None else wish.unsqueeze(1) for wish in (level_db, tilt_db)]
         mask = self.shaper.crossover(cutoff_hz, *wishes)
         rows = self.rows(chunks.shape[1]).expand(len(low), -1, -1)
-        frames = self.shaper(self._newest(chunks, heard.level), rows, gain, mix, mask, self.shaper.recent)
+        frames = self.shaper(self._newest(chunks, heard.amplitude), rows, gain, mix, mask, self.shaper.recent)
         return overlap_add(frames, self.framing)
 
     def step(
@@ -191,4 +180,4 @@ class Core(nn.Module):
             recent, following[3] = self.shaper.recent.step(power, state[3])
             return recent
 
-        return self.shaper(self._newest(chunk, heard.level), rows, gain, mix, mask, mean), following
+        return self.shaper(self._newest(chunk, heard.amplitude), rows, gain, mix, mask, mean), following

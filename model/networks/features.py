@@ -6,15 +6,16 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .layers import SILENCE
 from .transforms import (
     CHUNK_SAMPLES,
+    ERB_BEND_HZ,
     Analysis,
     bin_frequencies_hz,
     erb_centres_hz,
-    erb_number,
     sine_window,
     triangular_bands,
 )
@@ -34,20 +35,20 @@ FEATURE_FLOOR = 1e-9
 #: The oldest and the newest 2 ms of a chunk: where these are sound the chunk is full of it.
 EDGE_SAMPLES = 96
 
-#: (band powers [..., Features.BANDS], power of the newest window [..., 1]), as mean squares.
-Powers = tuple[Tensor, Tensor]
-
 
 class Features(nn.Module):
-    """Chunk [..., CHUNK_SAMPLES] and cutoff_hz [..., 1] -> band powers, frame power, cutoff conditioning."""
+    """Chunk [..., CHUNK_SAMPLES] and cutoff_hz [..., 1] -> powers, and from these what the layers are given.
+
+    The :data:`POWERS` are mean squares of bands below 3 kHz, of all of these, of bands above, and of the newest 8 ms.
+    """
 
     LONG_BANDS = 24
     SHORT_BANDS = 14
-    BANDS = LONG_BANDS + SHORT_BANDS
+    POWERS = LONG_BANDS + 1 + SHORT_BANDS + 1
     SPLIT_HZ = 3_000.0
     HIGHEST_HZ = 12_000.0
     CUTOFF_BUMPS = 8
-    SIZE = 2 * BANDS + 1 + CUTOFF_BUMPS
+    SIZE = 2 * POWERS + CUTOFF_BUMPS
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,63 +60,68 @@ class Features(nn.Module):
         low_centres_hz = erb_centres_hz(100.0, self.SPLIT_HZ, self.LONG_BANDS)
         high_centres_hz = erb_centres_hz(self.SPLIT_HZ, self.HIGHEST_HZ, self.SHORT_BANDS + 1)[1:]
         high_bands = triangular_bands(np.append(self.SPLIT_HZ, high_centres_hz), short_hz)[1:]
-        bumps = np.linspace(erb_number(LOWEST_CUTOFF_HZ), erb_number(HIGHEST_CUTOFF_HZ), self.CUTOFF_BUMPS)
+        # Equally far apart in ERB number.
+        first, last = (math.log(edge_hz + ERB_BEND_HZ) for edge_hz in (LOWEST_CUTOFF_HZ, HIGHEST_CUTOFF_HZ))
+        bumps = np.linspace(first, last, self.CUTOFF_BUMPS)
         self.bump_width = float(bumps[1] - bumps[0])
         # Those of the short bands, and of their floors; the others are heard at any cutoff.
-        whole_hz = np.zeros(self.LONG_BANDS)
-        centres_hz = np.concatenate([whole_hz, high_centres_hz, whole_hz, high_centres_hz, [0.0]])
+        centres_hz = np.zeros(self.POWERS)
+        centres_hz[self.LONG_BANDS + 1 : -1] = high_centres_hz
         buffers = {
-            "long_bands": np.tile(triangular_bands(low_centres_hz, long_hz), 2).T,
-            "short_bands": np.tile(high_bands, 2).T,
-            "centres_hz": centres_hz,
+            "long_bands": _and_their_sum(triangular_bands(low_centres_hz, long_hz)),
+            "short_bands": _and_their_sum(high_bands),
+            "centres_hz": np.tile(centres_hz, 2),
             "bumps": bumps / self.bump_width,
+            "differences": np.eye(EDGE_SAMPLES, EDGE_SAMPLES - 1) - np.eye(EDGE_SAMPLES, EDGE_SAMPLES - 1, -1),
         }
         for name, value in buffers.items():
             self.register_buffer(name, torch.tensor(np.ascontiguousarray(value), dtype=torch.float32), False)
 
-    def powers(self, chunk: Tensor) -> Powers:
-        """Mean squares of all bands, and of the newest 8 ms."""
+    def powers(self, chunk: Tensor) -> Tensor:
+        """Mean squares [..., POWERS]."""
         spectrum = self.long(chunk)
         long = (spectrum * spectrum) @ self.get_buffer("long_bands")
         spectrum = self.short(chunk[..., -SHORT_SAMPLES:])
-        power = spectrum * spectrum
-        short = power @ self.get_buffer("short_bands")
-        return torch.cat([long, short], dim=-1), power.sum(-1, keepdim=True)
+        short = (spectrum * spectrum) @ self.get_buffer("short_bands")
+        return torch.cat([long, short], dim=-1)
 
-    def loudness(self, powers: Powers) -> Tensor:
+    def loudness(self, powers: Tensor) -> Tensor:
         """Mean square [..., 1] below 3 kHz, which carries a voice's level at any bandwidth."""
-        return powers[0][..., : self.LONG_BANDS].sum(-1, keepdim=True)
+        return powers[..., self.LONG_BANDS : self.LONG_BANDS + 1]
+
+    def newest(self, powers: Tensor) -> Tensor:
+        """Mean square [..., 1] of the newest 8 ms."""
+        return powers[..., -1:]
 
     def is_full(self, chunk: Tensor) -> Tensor:
         """Whether a chunk is full of sound [..., 1].
 
         A muted microphone, a call's silence and the time before a stream say nothing about the noise under a voice,
-        nor do chunks that begin or end with them.
+        nor do chunks that begin or end with them. What a high-pass filter rings after a sound hardly differs from
+        sample to sample.
         """
-        oldest, newest = (_ruggedness(edge) for edge in (chunk[..., :EDGE_SAMPLES], chunk[..., -EDGE_SAMPLES:]))
-        return torch.minimum(oldest, newest) > SILENCE
+        pieces = chunk.reshape(-1, *chunk.shape[1:-1], CHUNK_SAMPLES // EDGE_SAMPLES, EDGE_SAMPLES)
+        differences = pieces[..., :: CHUNK_SAMPLES // EDGE_SAMPLES - 1, :] @ self.get_buffer("differences")
+        return differences.square().mean(-1).amin(-1, keepdim=True) > SILENCE
 
-    def relative(self, powers: Powers, level: Tensor) -> Powers:
-        """The powers as shares of *level* [..., 1]."""
-        bands, whole = powers
-        return bands / (level + SILENCE), whole / (level + SILENCE)
+    def relative(self, powers: Tensor, level: Tensor) -> Tensor:
+        """The powers as shares of *level* [..., 1], with a floor under them."""
+        return powers / (level + SILENCE) + FEATURE_FLOOR
 
-    def forward(self, powers: Powers, floor: Tensor, cutoff_hz: Tensor) -> Tensor:
-        """Features [..., SIZE] from relative powers; *floor* [..., BANDS] is what those of the bands fall to.
+    def forward(self, relative: Tensor, floor: Tensor, cutoff_hz: Tensor) -> Tensor:
+        """Features [..., SIZE] from relative powers [..., POWERS] and what they fall to.
 
         *cutoff_hz* [..., 1] has as many dimensions, and is as long in each, as they have.
         A recording whose floor reaches up to its cutoff has one above it; one that is gated has none.
         """
-        relative = torch.cat([powers[0], floor, powers[1]], dim=-1)
-        logarithm = (0.5 / LN10) * torch.log(relative + FEATURE_FLOOR) + 1.0
+        logarithm = torch.log(torch.cat([relative, floor], dim=-1)) + 2.0 * LN10
         # What lies above the cutoff is an image, codec noise or nothing: the network shall not see it.
-        inside = (10.5 - 10.0 * self.get_buffer("centres_hz") / cutoff_hz).clamp(0.0, 1.0)
-        number = (21.4 / LN10 / self.bump_width) * torch.log(1.0 + 0.00437 * cutoff_hz)
-        distance = number - self.get_buffer("bumps")
+        bels = 0.5 / LN10
+        inside = (10.5 * bels - 10.0 * bels * self.get_buffer("centres_hz") / cutoff_hz).clamp(0.0, bels)
+        distance = torch.log(cutoff_hz + ERB_BEND_HZ) / self.bump_width - self.get_buffer("bumps")
         return torch.cat([logarithm * inside, torch.exp(-distance * distance)], dim=-1)
 
 
-def _ruggedness(samples: Tensor) -> Tensor:
-    """Mean square [..., 1] of the differences: what a high-pass filter rings after a sound has next to none."""
-    differences = samples[..., 1:] - samples[..., :-1]
-    return differences.square().mean(-1, keepdim=True)
+def _and_their_sum(bands: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bands [n, bins] -> [2 * bins, n + 1] for the real and imaginary parts, and all bins after the last."""
+    return np.tile(np.vstack([bands, np.ones_like(bands[:1])]), 2).T

@@ -16,12 +16,8 @@ from torch.nn import functional
 #: filter rings before a first sound has its shape at any loudness.
 SILENCE = 1e-18
 
-
 #: Noise is no more than 80 dB below a voice: what is softer is a gate's, a call's or a file's silence.
 NOISE_RANGE = 1e-8
-
-#: Stands for a power that tells nothing about a floor: it moves no minimum.
-UNTOLD = 1e30
 
 
 class StreamingLayer(nn.Module, ABC):
@@ -119,26 +115,29 @@ class PeakLevel(StreamingLayer):
         return level, level
 
 
-class FloorLevel(StreamingLayer):
-    """What *size* powers [B, T, size] fall to, *lowest* at least: their minima, each rising by *rise_db* a frame.
+class FloorLevel(nn.Module):
+    """What *size* powers fall to: their minima where they tell of it, each rising by *rise_db* a frame.
 
-    The state is the reciprocal, so that zeros mean that nothing is known yet: the floor is then the present power.
+    The state is the reciprocal, so that zeros mean that nothing is known yet. No floor is above the present power.
     """
 
-    def __init__(self, rise_db: float, size: int, lowest: float) -> None:
+    def __init__(self, rise_db: float, size: int) -> None:
         super().__init__()
         self.peak = PeakLevel(rise_db, size)
-        self.lowest = lowest
 
     def state_shape(self) -> tuple[int, ...]:
         return self.peak.state_shape()
 
-    def forward(self, power: Tensor) -> Tensor:
-        return 1.0 / self.peak(1.0 / (power + self.lowest))
+    def forward(self, power: Tensor, told: Tensor) -> Tensor:
+        """Powers [B, T, size], above zero, and whether they tell [B, T, 1] -> floors [B, T, size]."""
+        reciprocal = 1.0 / power
+        return 1.0 / torch.maximum(self.peak(torch.where(told, reciprocal, 0.0)), reciprocal)
 
-    def step(self, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        peak, state = self.peak.step(1.0 / (power + self.lowest), state)
-        return 1.0 / peak, state
+    def step(self, power: Tensor, told: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One frame, and the next state."""
+        reciprocal = 1.0 / power
+        peak, state = self.peak.step(torch.where(told, reciprocal, 0.0), state)
+        return 1.0 / torch.maximum(peak, reciprocal), state
 
 
 class RecentMean(StreamingLayer):
@@ -161,10 +160,9 @@ class RecentMean(StreamingLayer):
         return history.mean(1), history[:, 1:]
 
 
-class VoiceLevel(StreamingLayer):
-    """Level [B, T, 1] of a voice: a slowly decaying peak of its power that follows a voice which became softer.
+class VoiceLevel(nn.Module):
+    """Level of a voice: a slowly decaying peak of its power that follows a voice which became softer.
 
-    Given are powers [B, T, 2], a frame's own and that from which its floor is known (:data:`UNTOLD` where it isn't).
     Peaks of speech return within :data:`HOLD_S`. Where they do not and what there is stands far above the floor, it is
     no pause: the voice goes on more softly, and the level falls quickly to its recent peaks. A voice less than
     :data:`MARGIN_DB` above the noise is followed slowly, as its pauses and a softer voice look alike.
@@ -195,27 +193,31 @@ class VoiceLevel(StreamingLayer):
         """Level, reciprocal of the floor, recent peak, hops since the last peak near the level."""
         return (4,)
 
-    def forward(self, power: Tensor) -> Tensor:
-        state = power.new_zeros(len(power), *self.state_shape())
-        levels = []
-        for frame in power.unbind(1):
-            level, state = self.step(frame, state)
-            levels.append(level)
-        return torch.stack(levels, dim=1)
+    def forward(self, power: Tensor, full: Tensor) -> tuple[Tensor, Tensor]:
+        """Powers and whether their chunks are full of sound -> level, and whether that sound can be noise.
 
-    def step(self, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        power, told = power.split(1, dim=-1)
+        All are [B, T, 1]; what is far below the level is not even noise.
+        """
+        state = power.new_zeros(len(power), *self.state_shape())
+        levels, told = [], []
+        for frame, sound in zip(power.unbind(1), full.unbind(1), strict=True):
+            level, tells, state = self.step(frame, sound, state)
+            levels.append(level)
+            told.append(tells)
+        return torch.stack(levels, dim=1), torch.stack(told, dim=1)
+
+    def step(self, power: Tensor, full: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One frame, and the next state."""
         level, floor, recent, hops = state.split(1, dim=-1)
-        told = torch.where(power > NOISE_RANGE * level, told, UNTOLD)
-        floor = torch.maximum(1.0 / (told + SILENCE), self.rise * floor)
+        told = full & (power > NOISE_RANGE * level)
+        floor = torch.maximum(torch.where(told, 1.0 / (power + SILENCE), 0.0), self.rise * floor)
         recent = torch.maximum(power, self.recent * recent)
         near = power >= level * 10.0 ** (-self.NEAR_DB / 10.0)
-        # Counting stops where it has told all, so that a state stays exact for ever.
-        hops = torch.where(near, 0.0, (hops + 1.0).clamp_max(self.hold_hops + 1.0))
+        # After 18 hours float32 counts no further, long after it has told all.
+        hops = torch.where(near, 0.0, hops + 1.0)
         softer = (hops > self.hold_hops) & (power * floor > 10.0 ** (self.MARGIN_DB / 10.0))
-        quick, slow = torch.maximum(recent, self.quick * level), torch.maximum(power, self.decay * level)
-        level = torch.where(softer, quick, slow)
-        return level, torch.cat([level, floor, recent, hops], dim=-1)
+        level = torch.maximum(torch.where(softer, recent, power), torch.where(softer, self.quick, self.decay) * level)
+        return level, told, torch.cat([level, floor, recent, hops], dim=-1)
 
 
 class RowCounter(nn.Module):

@@ -87,9 +87,9 @@ class Shaper(nn.Module):
         Above it *level_db* is added, and *tilt_db* for every octave from the cutoff.
         """
         start, end = CROSSOVER
-        place = self.bins_hz / cutoff_hz
-        rise = ((place - start) / (end - start)).clamp(0.0, 1.0)
-        wanted = NEPERS_PER_DB * level_db + (NEPERS_PER_DB / LN2) * tilt_db * torch.log(place.clamp_min(1.0))
+        rise = ((1.0 / (end - start)) * self.bins_hz / cutoff_hz - start / (end - start)).clamp(0.0, 1.0)
+        octaves = (1.0 / LN2) * (torch.log(self.bins_hz) - torch.log(cutoff_hz)).relu()
+        wanted = NEPERS_PER_DB * (level_db + tilt_db * octaves)
         fade = ((HIGHEST_CUTOFF_HZ - cutoff_hz) / CUTOFF_FADE_HZ).clamp(0.0, 1.0)
         return rise * fade * torch.exp(wanted)
 

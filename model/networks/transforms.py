@@ -19,6 +19,9 @@ from torch.nn import functional
 
 SAMPLE_RATE_HZ = 48_000
 
+#: Where the ERB-number scale goes from linear to logarithmic.
+ERB_BEND_HZ = 1.0 / 0.00437
+
 #: 20 ms of past resolve the lower harmonics of a voice; looking back costs no latency.
 CHUNK_SAMPLES = 960
 
@@ -61,13 +64,13 @@ def sine_window(samples: int) -> NDArray[np.float64]:
 
 def erb_number(frequency_hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Place on the ERB-number scale (Glasberg and Moore 1990)."""
-    return np.asarray(21.4 * np.log10(1.0 + 0.00437 * np.asarray(frequency_hz, dtype=np.float64)))
+    return np.asarray(21.4 * np.log10(1.0 + np.asarray(frequency_hz, dtype=np.float64) / ERB_BEND_HZ))
 
 
 def erb_centres_hz(low_hz: float, high_hz: float, count: int) -> NDArray[np.float64]:
     """*count* frequencies from *low_hz* to *high_hz*, equally far apart in ERB number."""
     numbers = np.linspace(erb_number(low_hz), erb_number(high_hz), count)
-    return np.asarray((10.0 ** (numbers / 21.4) - 1.0) / 0.00437, dtype=np.float64)
+    return np.asarray((10.0 ** (numbers / 21.4) - 1.0) * ERB_BEND_HZ, dtype=np.float64)
 
 
 def triangular_bands(centres_hz: NDArray[np.float64], bins_hz: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -80,19 +80,33 @@ def speech(hops: int, batch: int = 1, hop_samples: int = HOP_SAMPLES) -> Tensor:
         CausalConv(6, 4),
         Gru(6, 0.1),
         PeakLevel(0.5, 6),
-        FloorLevel(0.5, 6, 1e-9),
         RecentMean(3, 6),
-        VoiceLevel(0.5, 20.0),
     ],
-    ids=["conv", "dilated", "gru", "peak", "floor", "mean", "voice"],
+    ids=["conv", "dilated", "gru", "peak", "mean"],
 )
 def test_layer_streams_what_it_computes_whole(layer: StreamingLayer) -> None:
-    frames = torch.rand(3, 40, 2 if isinstance(layer, VoiceLevel) else 6)
+    frames = torch.rand(3, 40, 6)
     whole = layer(frames)
     state = torch.zeros(3, *layer.state_shape())
     for time, given in enumerate(frames.unbind(1)):
         output, state = layer.step(given, state)
         assert torch.allclose(output, whole[:, time], atol=TOLERANCE)
+
+
+def test_floors_and_the_level_of_a_voice_stream_what_they_compute_whole() -> None:
+    power, flags = torch.rand(3, 40, 1) ** 8, torch.rand(3, 40, 1) < 0.7
+    floor, voice = FloorLevel(0.5, 1), VoiceLevel(0.5, 20.0)
+    floors = floor(power, flags)
+    levels, told = voice(power, flags)
+    assert told.any() and not told.all() and not torch.equal(levels, power)
+    floor_state, voice_state = (torch.zeros(3, *layer.state_shape()) for layer in (floor, voice))
+    for time in range(40):
+        given, flag = power[:, time], flags[:, time]
+        one, floor_state = floor.step(given, flag, floor_state)
+        assert torch.allclose(one, floors[:, time], rtol=TOLERANCE)
+        one, tells, voice_state = voice.step(given, flag, voice_state)
+        assert torch.allclose(one, levels[:, time], rtol=TOLERANCE)
+        assert torch.equal(tells, told[:, time])
 
 
 def test_what_the_recurrent_layer_knows_fades_even_where_it_would_keep_it() -> None:
@@ -119,7 +133,8 @@ def syllables(seconds: float, level_db: float) -> Tensor:
 
 def levels_db(power: Tensor) -> tuple[Tensor, Tensor]:
     """What the quick and the plain level make of *power*, [T] each."""
-    levels = VoiceLevel(8.0, HOPS_PER_SECOND)(power.expand(-1, -1, 2)), PeakLevel(8.0 / HOPS_PER_SECOND)(power)
+    quick, _ = VoiceLevel(8.0, HOPS_PER_SECOND)(power, torch.ones_like(power, dtype=torch.bool))
+    levels = quick, PeakLevel(8.0 / HOPS_PER_SECOND)(power)
     quick, plain = (10.0 * torch.log10(level[0, :, 0]) for level in levels)
     return quick, plain
 
@@ -351,7 +366,7 @@ def test_what_is_heard_of_a_voice_is_the_same_after_digital_silence(framing: Fra
     low = 0.1 * speech(300, 1, framing.hop_samples) + 1e-4 * torch.randn(1, 300 * framing.hop_samples)
     fresh = core.hear(frame(low, framing))
     later = core.hear(frame(torch.cat([torch.zeros(1, silence), low], dim=1), framing))
-    assert torch.equal(later.level[:, 5:], fresh.level)
+    assert torch.equal(later.amplitude[:, 5:], fresh.amplitude)
     assert torch.equal(later.floor[:, 5:], fresh.floor)
 
 
