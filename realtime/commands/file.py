@@ -23,6 +23,7 @@ from ..paths import find_model
 from ..report import Report
 from ..settings.live import LiveSettings, load_live_settings
 from ..stages import specs_of
+from .options import CutoffOption, LevelOption, ModelOption, TiltOption
 
 _PIECE_SECONDS = 1.0
 
@@ -128,11 +129,10 @@ def file(
     preset: Annotated[
         str | None, typer.Option("--config", help="A preset or a TOML file: its model, chain, levels and cutoff.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="A shipped model, the path of an .onnx file, or 'none'.")] = None,
-    cutoff_hz: Annotated[
-        float | None,
-        typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends, in Hz; found by itself."),
-    ] = None,
+    model: ModelOption = None,
+    high_level_db: LevelOption = None,
+    high_tilt_db: TiltOption = None,
+    cutoff_hz: CutoffOption = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
     subtype: Annotated[str | None, typer.Option(help="Sample format as libsndfile names it: PCM_16, FLOAT …")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a PNG with the spectrograms before and after.")] = None,
@@ -146,7 +146,7 @@ def file(
     listening, at most half the sample rate of the file) is left as it is.
     """
     report = Report(json_target)
-    given = {"model": model, "cutoff_hz": cutoff_hz}
+    given = {"model": model, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db, "cutoff_hz": cutoff_hz}
     live = load_live_settings(preset, {key: value for key, value in given.items() if value is not None})
     settings = EngineSettings(find_model(live.model), cutoff_hz=live.cutoff_hz, chain=specs_of(live))
     jobs = _jobs(source, target)

@@ -30,6 +30,7 @@ from ..settings.live import LiveSettings
 from ..signals import Signals
 from ..taps import Tap
 from ..virtualmic import VirtualMicrophone
+from .options import CutoffOption, LevelOption, ModelOption, TiltOption
 
 #: Between two looks after the host; the console may be drawn more often.
 _LOOK_SECONDS = 0.1
@@ -236,7 +237,7 @@ def live(
         str | None, typer.Option(help="Be a microphone of this name to other programs, instead of --output.")
     ] = None,
     backend: Annotated[BackendName | None, typer.Option(help="Where audio comes from and goes to.")] = None,
-    model: Annotated[str | None, typer.Option(help="A shipped model, the path of an .onnx file, or 'none'.")] = None,
+    model: ModelOption = None,
     rate_hz: Annotated[
         int | None, typer.Option("--rate", min=8000, max=96_000, help="Sample rate of the devices, in Hz.")
     ] = None,
@@ -244,16 +245,9 @@ def live(
     guard_ms: Annotated[
         float | None, typer.Option("--guard", min=0.0, max=200.0, help="Delay held against late hops, in ms.")
     ] = None,
-    high_level_db: Annotated[
-        float | None, typer.Option("--level", min=-24.0, max=12.0, help="Level of the high band alone, in dB.")
-    ] = None,
-    high_tilt_db: Annotated[
-        float | None, typer.Option("--tilt", min=-12.0, max=12.0, help="Its tilt, in dB per octave above the cutoff.")
-    ] = None,
-    cutoff_hz: Annotated[
-        float | None,
-        typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends; found by itself."),
-    ] = None,
+    high_level_db: LevelOption = None,
+    high_tilt_db: TiltOption = None,
+    cutoff_hz: CutoffOption = None,
     bypass: Annotated[bool | None, typer.Option("--bypass/--no-bypass", help="Only pass the voice through.")] = None,
     cpu: Annotated[int | None, typer.Option(min=0, help="Keep the engine on this core alone.")] = None,
     keep_awake: Annotated[

@@ -12,6 +12,7 @@ import typer
 
 from ..report import Report
 from ..voip.relay import Relay, load_rtp_settings
+from .options import CutoffOption, ModelOption
 
 _POLL_SECONDS = 0.1
 
@@ -70,13 +71,8 @@ def rtp(
     device: Annotated[
         str | None, typer.Option("--device", help="Or to a playback device, by a part of its name; the default one.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="A shipped model, the path of an .onnx file, or 'none'.")] = None,
-    cutoff_hz: Annotated[
-        float | None,
-        typer.Option(
-            "--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends; known, or found by itself."
-        ),
-    ] = None,
+    model: ModelOption = None,
+    cutoff_hz: CutoffOption = None,
     bypass: Annotated[bool | None, typer.Option("--bypass/--no-bypass", help="Only pass the voice through.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after so long.")] = None,
     until_silent_s: Annotated[

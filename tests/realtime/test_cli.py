@@ -79,6 +79,27 @@ def test_file_keeps_the_low_band_and_adds_the_high_one(voice: dict[int, Path], t
     assert -15.0 < ratio_db < 10.0
 
 
+def test_the_high_band_of_a_recording_can_be_softer_and_tilted(voice: dict[int, Path], tmp_path: Path) -> None:
+    heard = []
+    for number, wish in enumerate([[], ["--level", "-6"], ["--tilt", "-6"]]):
+        target = tmp_path / f"{number}.wav"
+        done = run("file", voice[8_000], target, "--subtype", "FLOAT", *wish)
+        assert done.returncode == 0, done.stderr
+        heard.append(soundfile.read(target)[0])
+    plain, softer, tilted = heard
+    octaves = [(4_200.0, 8_000.0), (8_000.0, 16_000.0)]
+    level_db, tilt_db = (
+        [10 * np.log10(_band_energy(x, *octave) / _band_energy(plain, *octave)) for octave in octaves]
+        for x in (softer, tilted)
+    )
+    assert level_db == pytest.approx([-6.0, -6.0], abs=0.5)
+    assert -6.0 < tilt_db[0] < -0.5
+    assert -12.0 < tilt_db[1] < tilt_db[0] - 3.0
+    middle = slice(4_800, -4_800)
+    low_db = 10 * np.log10(np.mean(_lowpassed(softer - plain, 3_500.0)[middle] ** 2) / np.mean(plain[middle] ** 2))
+    assert low_db < -60.0
+
+
 def test_digital_silence_stays_silent(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "in.wav", np.zeros(16_000), 16_000)
     assert run("file", tmp_path / "in.wav", tmp_path / "out.wav", "--subtype", "FLOAT").returncode == 0

@@ -1,0 +1,30 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
+
+ModelOption = Annotated[str | None, typer.Option(help="A shipped model, the path of an .onnx file, or 'none'.")]
+CutoffOption = Annotated[
+    float | None,
+    typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends, in Hz; found by itself."),
+]
+LevelOption = Annotated[
+    float | None,
+    typer.Option(
+        "--level", min=HIGH_LEVEL_RANGE_DB[0], max=HIGH_LEVEL_RANGE_DB[1], help="Level of the high band alone, in dB."
+    ),
+]
+TiltOption = Annotated[
+    float | None,
+    typer.Option(
+        "--tilt",
+        min=HIGH_TILT_RANGE_DB[0],
+        max=HIGH_TILT_RANGE_DB[1],
+        help="Its tilt, in dB an octave from the cutoff up.",
+    ),
+]
