@@ -54,7 +54,8 @@ class CoreConfig:
 class Heard(NamedTuple):
     """What is known of frames [B, T, ...] or of one [B, ...].
 
-    *gate* is 1 where there is sound, *amplitude* the root of the level. The *relative* powers fall to *floor*.
+    *gate* is 1 where there is sound, *amplitude* the root of the level. The *relative* powers fall to *floor*, both in
+    logarithms.
     """
 
     gate: Tensor

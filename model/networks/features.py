@@ -29,7 +29,10 @@ SHORT_SAMPLES = 384
 
 LN10 = math.log(10.0)
 
-#: Relative power below which a feature says nothing more (-90 dB).
+#: What powers are relative to, as a multiple of the level: no sound of a voice is 20 dB above its peaks.
+HIGHEST_POWER = 100.0
+
+#: Power, relative to the level, below which a feature says nothing more (-90 dB).
 FEATURE_FLOOR = 1e-9
 
 #: The oldest and the newest 2 ms of a chunk: where these are sound the chunk is full of it.
@@ -105,16 +108,16 @@ class Features(nn.Module):
         return differences.square().mean(-1).amin(-1, keepdim=True) > SILENCE
 
     def relative(self, powers: Tensor, level: Tensor) -> Tensor:
-        """The powers as shares of *level* [..., 1], with a floor under them."""
-        return powers / (level + SILENCE) + FEATURE_FLOOR
+        """Logarithms of the powers as shares of the highest at *level* [..., 1], which is above zero."""
+        return torch.log(powers / (HIGHEST_POWER * level) + FEATURE_FLOOR / HIGHEST_POWER)
 
     def forward(self, relative: Tensor, floor: Tensor, cutoff_hz: Tensor) -> Tensor:
-        """Features [..., SIZE] from relative powers [..., POWERS] and what they fall to.
+        """Features [..., SIZE] from logarithms of relative powers [..., POWERS], and of what these fall to.
 
         *cutoff_hz* [..., 1] has as many dimensions, and is as long in each, as they have.
         A recording whose floor reaches up to its cutoff has one above it; one that is gated has none.
         """
-        logarithm = torch.log(torch.cat([relative, floor], dim=-1)) + 2.0 * LN10
+        logarithm = torch.cat([relative, floor], dim=-1) + (2.0 * LN10 + math.log(HIGHEST_POWER))
         # What lies above the cutoff is an image, codec noise or nothing: the network shall not see it.
         bels = 0.5 / LN10
         inside = (10.5 * bels - 10.0 * bels * self.get_buffer("centres_hz") / cutoff_hz).clamp(0.0, bels)

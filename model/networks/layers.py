@@ -93,51 +93,31 @@ class Gru(StreamingLayer):
         return frame + state, state
 
 
-class PeakLevel(StreamingLayer):
-    """Peaks of *size* powers [B, T, size], each decaying by *decay_db* a frame."""
+class FloorLevel(nn.Module):
+    """What the logarithms of *size* powers fall to: minima of those that tell, each rising by *rise_db* a frame.
 
-    def __init__(self, decay_db: float, size: int = 1) -> None:
+    The state is the last floors; zeros are as good as none, as powers are below 1. No floor is above the present power.
+    """
+
+    def __init__(self, rise_db: float, size: int) -> None:
         super().__init__()
-        self.decay = 10.0 ** (-decay_db / 10.0)
+        self.rise = rise_db * math.log(10.0) / 10.0
         self.size = size
 
     def state_shape(self) -> tuple[int, ...]:
         return (self.size,)
 
-    def forward(self, power: Tensor) -> Tensor:
-        slope = math.log(self.decay) * torch.arange(power.shape[1], dtype=torch.float64)[:, None]
-        # A decaying maximum is a plain running maximum beside a line that falls with it.
-        peak = torch.cummax(torch.log(power.double() + 1e-30) - slope, dim=1).values + slope
-        return torch.exp(peak).to(power.dtype)
-
-    def step(self, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        level = torch.maximum(power, self.decay * state)
-        return level, level
-
-
-class FloorLevel(nn.Module):
-    """What *size* powers fall to: their minima where they tell of it, each rising by *rise_db* a frame.
-
-    The state is the reciprocal, so that zeros mean that nothing is known yet. No floor is above the present power.
-    """
-
-    def __init__(self, rise_db: float, size: int) -> None:
-        super().__init__()
-        self.peak = PeakLevel(rise_db, size)
-
-    def state_shape(self) -> tuple[int, ...]:
-        return self.peak.state_shape()
-
     def forward(self, power: Tensor, told: Tensor) -> Tensor:
-        """Powers [B, T, size], above zero, and whether they tell [B, T, 1] -> floors [B, T, size]."""
-        reciprocal = 1.0 / power
-        return 1.0 / torch.maximum(self.peak(torch.where(told, reciprocal, 0.0)), reciprocal)
+        """Logarithms of powers [B, T, size], and whether they tell [B, T, 1] -> those of floors [B, T, size]."""
+        # A rising minimum is a plain running minimum beside a line that rises with it.
+        line = self.rise * torch.arange(power.shape[1], dtype=torch.float64, device=power.device)[:, None]
+        known = torch.cummin(torch.where(told, power, 0.0) - line, dim=1).values.clamp_max(self.rise) + line
+        return torch.minimum(known.to(power.dtype), power)
 
     def step(self, power: Tensor, told: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One frame, and the next state."""
-        reciprocal = 1.0 / power
-        peak, state = self.peak.step(torch.where(told, reciprocal, 0.0), state)
-        return 1.0 / torch.maximum(peak, reciprocal), state
+        state = torch.minimum(torch.where(told, power, 0.0), state + self.rise)
+        return torch.minimum(state, power), state
 
 
 class RecentMean(StreamingLayer):
@@ -194,7 +174,7 @@ class VoiceLevel(nn.Module):
         return (4,)
 
     def forward(self, power: Tensor, full: Tensor) -> tuple[Tensor, Tensor]:
-        """Powers and whether their chunks are full of sound -> level, and whether that sound can be noise.
+        """Powers and whether their chunks are full of sound -> level above zero, and whether that sound can be noise.
 
         All are [B, T, 1]; what is far below the level is not even noise.
         """
@@ -209,8 +189,9 @@ class VoiceLevel(nn.Module):
     def step(self, power: Tensor, full: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One frame, and the next state."""
         level, floor, recent, hops = state.split(1, dim=-1)
+        power = power.clamp_min(SILENCE)
         told = full & (power > NOISE_RANGE * level)
-        floor = torch.maximum(torch.where(told, 1.0 / (power + SILENCE), 0.0), self.rise * floor)
+        floor = torch.maximum(torch.where(told, 1.0 / power, 0.0), self.rise * floor)
         recent = torch.maximum(power, self.recent * recent)
         near = power >= level * 10.0 ** (-self.NEAR_DB / 10.0)
         # After 18 hours float32 counts no further, long after it has told all.
