@@ -194,7 +194,7 @@ class VoiceLevel(nn.Module):
         floor = torch.maximum(torch.where(told, 1.0 / power, 0.0), self.rise * floor)
         recent = torch.maximum(power, self.recent * recent)
         near = power >= level * 10.0 ** (-self.NEAR_DB / 10.0)
-        # After 18 hours float32 counts no further, long after it has told all.
+        # After 2**24 hops float32 counts no further, long after it has told all.
         hops = torch.where(near, 0.0, hops + 1.0)
         softer = (hops > self.hold_hops) & (power * floor > 10.0 ** (self.MARGIN_DB / 10.0))
         level = torch.maximum(torch.where(softer, recent, power), torch.where(softer, self.quick, self.decay) * level)
