@@ -103,8 +103,9 @@ class Features(nn.Module):
         nor do chunks that begin or end with them. What a high-pass filter rings after a sound hardly differs from
         sample to sample.
         """
-        pieces = chunk.reshape(-1, *chunk.shape[1:-1], CHUNK_SAMPLES // EDGE_SAMPLES, EDGE_SAMPLES)
-        differences = pieces[..., :: CHUNK_SAMPLES // EDGE_SAMPLES - 1, :] @ self.get_buffer("differences")
+        count = CHUNK_SAMPLES // EDGE_SAMPLES
+        edges = chunk.reshape(-1, *chunk.shape[1:-1], count, EDGE_SAMPLES)[..., :: count - 1, :]
+        differences = edges @ self.get_buffer("differences")
         return differences.square().mean(-1).amin(-1, keepdim=True) > SILENCE
 
     def relative(self, powers: Tensor, level: Tensor) -> Tensor:

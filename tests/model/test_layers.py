@@ -41,15 +41,15 @@ def test_layer_streams_what_it_computes_whole(layer: StreamingLayer) -> None:
 
 
 def test_floors_and_the_level_of_a_voice_stream_what_they_compute_whole() -> None:
-    power, flags = torch.rand(3, 40, 1) ** 8, torch.rand(3, 40, 1) < 0.7
-    floor, voice = FloorLevel(0.5, 1), VoiceLevel(0.5, 20.0)
-    floors = floor(power.log(), flags)
+    bands, power, flags = torch.rand(3, 40, 6).log(), torch.rand(3, 40, 1) ** 8, torch.rand(3, 40, 1) < 0.7
+    floor, voice = FloorLevel(0.5, 6), VoiceLevel(0.5, 20.0)
+    floors = floor(bands, flags)
     levels, told = voice(power, flags)
     assert told.any() and not told.all() and not torch.equal(levels, power)
     floor_state, voice_state = (torch.zeros(3, *layer.state_shape()) for layer in (floor, voice))
     for time in range(40):
         given, flag = power[:, time], flags[:, time]
-        one, floor_state = floor.step(given.log(), flag, floor_state)
+        one, floor_state = floor.step(bands[:, time], flag, floor_state)
         assert torch.allclose(one, floors[:, time], atol=TOLERANCE)
         one, tells, voice_state = voice.step(given, flag, voice_state)
         assert torch.allclose(one, levels[:, time], rtol=TOLERANCE)
