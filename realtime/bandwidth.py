@@ -16,6 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE_HZ = 48_000
+
+#: Where a voice's band may be told to end.
+CUTOFF_RANGE_HZ = (2_000.0, 24_000.0)
+
 _WINDOW_SAMPLES = 1024
 _HOP_SAMPLES = 512
 _BAND_HZ = 125.0

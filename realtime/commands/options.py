@@ -6,12 +6,18 @@ from typing import Annotated
 
 import typer
 
+from ..bandwidth import CUTOFF_RANGE_HZ
 from ..wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
 
 ModelOption = Annotated[str | None, typer.Option(help="A shipped model, the path of an .onnx file, or 'none'.")]
 CutoffOption = Annotated[
     float | None,
-    typer.Option("--cutoff", min=2000.0, max=24_000.0, help="Where the voice's band ends, in Hz; found by itself."),
+    typer.Option(
+        "--cutoff",
+        min=CUTOFF_RANGE_HZ[0],
+        max=CUTOFF_RANGE_HZ[1],
+        help="Where the voice's band ends, in Hz; found by itself.",
+    ),
 ]
 LevelOption = Annotated[
     float | None,

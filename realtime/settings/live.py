@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from ..bandwidth import CUTOFF_RANGE_HZ
 from ..engine import ENGINE_PRIORITY
 from ..errors import FullbandError
 from ..guard import GUARD_RANGE_MS
@@ -54,7 +55,7 @@ class LiveSettings(Settings):
     guard_ms: float = Field(default=2.0, ge=GUARD_RANGE_MS[0], le=GUARD_RANGE_MS[1])
     adaptive_guard: bool = True
     feedback_guard: bool = True
-    cutoff_hz: float | None = Field(default=None, ge=2_000.0, le=24_000.0)
+    cutoff_hz: float | None = Field(default=None, ge=CUTOFF_RANGE_HZ[0], le=CUTOFF_RANGE_HZ[1])
     bypass: bool = False
     muted: bool = False
     gain_db: float = Field(default=0.0, ge=GAIN_RANGE_DB[0], le=GAIN_RANGE_DB[1])

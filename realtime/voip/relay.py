@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from ..audiofile import open_writer
+from ..bandwidth import CUTOFF_RANGE_HZ
 from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..paths import CONFIGS
@@ -47,7 +48,7 @@ class RtpSettings(Settings):
     output: FilePath | None = None
     device: str | None = None
     model: str = "default"
-    cutoff_hz: float | None = Field(None, ge=2_000.0, le=24_000.0)
+    cutoff_hz: float | None = Field(None, ge=CUTOFF_RANGE_HZ[0], le=CUTOFF_RANGE_HZ[1])
     bypass: bool = False
     seconds: float | None = Field(None, ge=0.0)
     until_silent_s: float | None = Field(None, gt=0.0)
