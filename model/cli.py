@@ -1,4 +1,4 @@
-"""The commands that need torch: train, export, evaluate. The main command line mounts them lazily."""
+"""The commands of `model`: gather, train, export, evaluate. The main command line mounts them lazily."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from realtime.errors import FullbandError
-from realtime.paths import find_model
+from realtime.paths import CONFIGS, find_model
+from realtime.settings.file import find_preset
 
 from .evaluate import evaluate
 from .study.commands import study
 
 app = typer.Typer(no_args_is_help=True, help="Train, evaluate and export networks.")
 
-DataFolder = Annotated[Path, typer.Option(help="folder of audio: with a manifest.csv, VCTK as it unpacks, or any")]
+DataFolders = Annotated[
+    list[Path],
+    typer.Option("--data", help="folder of audio: with a manifest.csv, VCTK as it unpacks, or any; can be repeated"),
+]
 JsonFile = Annotated[str | None, typer.Option("--json", help="write the result as JSON; - is standard output")]
 
 
@@ -33,8 +37,31 @@ def _write_json(destination: str | None, content: object) -> None:
 
 
 @app.command()
+def gather(
+    sources: Annotated[
+        str, typer.Argument(metavar="SOURCES", help="a list that ships, as debian, or the path of a TOML file")
+    ],
+    into: Annotated[Path, typer.Option(help="folder to make, for `train --data`")],
+    json_file: JsonFile = None,
+) -> None:
+    """Fetch recorded speech and make training data of it. A stopped run goes on with what it has fetched."""
+    from .data.gather import gather
+    from .data.packages import Sources
+    from .report.progress import bar
+
+    console = Console(stderr=True)
+    wanted = Sources.read(find_preset(sources, CONFIGS / "data", exit_status=2))
+    with bar(console, "gathering") as advance:
+        rows = gather(wanted, into, advance)
+    minutes = sum(row.seconds for row in rows) / 60.0
+    speakers = {row.speaker for row in rows}
+    _write_json(json_file, {"minutes": round(minutes, 1), "clips": len(rows), "speakers": sorted(speakers)})
+    console.print(f"{into}: {minutes:.0f} minutes in {len(rows)} recordings by {len(speakers)} speakers")
+
+
+@app.command()
 def train(
-    data: DataFolder,
+    data: DataFolders,
     run: Annotated[Path, typer.Option(help="folder of this run; a checkpoint in it is resumed")] = Path("runs/default"),
     config: Annotated[Path | None, typer.Option(help="TOML; without it the shipped recipe")] = None,
     minutes: Annotated[float | None, typer.Option(help="budget in minutes, overrides the file's")] = None,
@@ -69,7 +96,7 @@ def train(
         budget = settings.run.model_copy(update={"minutes": minutes, "steps": steps})
         settings = settings.model_copy(update={"run": budget})
     mixture = Mixture(
-        find_clips(data, "train"),
+        [clip for folder in data for clip in find_clips(folder, "train")],
         lossy_floor_hz=settings.data.lossy_floor_hz,
         pcm_boost=settings.data.pcm_boost,
         corpus_cap=settings.data.corpus_cap,

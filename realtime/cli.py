@@ -32,6 +32,7 @@ COMMANDS = {
     "devices": ("realtime.commands.devices", "List the sound devices."),
     "doctor": ("realtime.commands.doctor", "Tell what this machine can hold."),
     "bench": ("bench.commands", "Measure latency and deadlines."),
+    "gather": ("model.cli", "Fetch recorded speech to train on."),
     "train": ("model.cli", "Train a network."),
     "evaluate": ("model.cli", "Score a network against references."),
     "export": ("model.cli", "Export a trained network to ONNX."),

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from realtime.errors import FullbandError
 from realtime.paths import CONFIGS
-from realtime.settings.file import Settings, Several
+from realtime.settings.file import Settings, Several, read_toml
 
-from ..training.config import RunSection, read_toml
+from ..training.config import RunSection
 from .unet import UNetConfig
 
 #: Filters of 3, 4 and 5 blocks; the way up mirrors the way down.

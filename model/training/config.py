@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
-from realtime.settings.file import Settings, SettingsError, SettingsFile, Several, validated
+from realtime.settings.file import Settings, Several, read_toml
 
 from ..networks.core import CoreConfig
 from ..networks.transforms import Framing
-
-Whole = TypeVar("Whole", bound=BaseModel)
-
-
-def read_toml(kind: type[Whole], path: Path) -> Whole:
-    """*path* as a *kind*; unknown keys and values out of range are refused with the first one named."""
-    try:
-        file = SettingsFile(path)
-        return validated(kind, file.values, file)
-    except SettingsError as error:
-        raise SettingsError(error.problems, exit_status=2) from None
 
 
 class NetworkSection(Settings):

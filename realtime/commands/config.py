@@ -22,7 +22,7 @@ config = typer.Typer(
 _Json = Annotated[str | None, typer.Option("--json", help="Write it as JSON; '-': standard output.")]
 _KindName = Annotated[
     str | None,
-    typer.Option("--kind", help="What it is: live, sip, rtp, web, train, study, study-preset; by itself found."),
+    typer.Option("--kind", help="What it is: live, sip, rtp, web, train, data, study, study-preset; by itself found."),
 ]
 
 
@@ -73,7 +73,8 @@ def check(
 ) -> None:
     """Tell all that is wrong with settings, each on a line of its own: FILE:LINE: and what to do.
 
-    For files of 'live', 'voip sip', 'voip rtp', 'voip web', 'train' and 'study', and the chains and files they include.
+    For files of 'live', 'voip sip', 'voip rtp', 'voip web', 'train', 'gather' and 'study', and the chains and files
+    they include.
     """
     report = Report(json_target)
     kind = kind_named(kind_name) if kind_name is not None else None

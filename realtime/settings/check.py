@@ -15,8 +15,9 @@ from ..paths import CONFIGS, WEIGHTS, find_model
 from .file import Problem, SettingsError, SettingsFile, problems_of
 from .live import LiveFile, LiveSettings, StageSettings, contradictions, stage_at
 
-#: Tables that only files for training and for the study have: to look at those needs packages of their own.
-_TRAINING_TABLES = frozenset(("network", "data", "loss", "adversary", "run", "pairs", "all"))
+#: Tables that only files of `model` have: for training, its data and the study. To look at those needs packages of
+#: their own.
+_TRAINING_TABLES = frozenset(("network", "data", "loss", "adversary", "run", "pairs", "all", "package"))
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ KINDS = {
         Kind("rtp", "voip rtp", "realtime.voip.relay", "RtpSettings"),
         Kind("web", "voip web", "realtime.voip.web.settings", "WebSettings", "REFUSED"),
         Kind("train", "train", "model.training.config", "TrainConfig"),
+        Kind("data", "gather", "model.data.packages", "Sources"),
         Kind("study", "study train", "model.study.config", "StudyConfig"),
         Kind("study-preset", "study all", "model.study.config", "Preset"),
     )
@@ -79,6 +81,7 @@ def kind_of(file: SettingsFile) -> Kind:
         ("live", "live"),
         ("voip", "rtp"),
         ("train", "train"),
+        ("data", "data"),
     ):
         if CONFIGS / place in (file.path.resolve(), file.path.resolve().parent):
             return KINDS[name]

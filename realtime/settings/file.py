@@ -252,3 +252,12 @@ def validated(
     except ValidationError as error:
         problems = problems_of(error, kind, values, origin, refused)
         raise SettingsError(sorted(problems, key=lambda problem: problem.line or 0), exit_status) from None
+
+
+def read_toml(kind: type[Whole], path: Path) -> Whole:
+    """*path*, which a command was given, as a *kind*; unknown keys and values out of range: the first one is named."""
+    try:
+        file = SettingsFile(path)
+    except SettingsError as error:
+        raise SettingsError(error.problems, exit_status=2) from None
+    return validated(kind, file.values, file, exit_status=2)

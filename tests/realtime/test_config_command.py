@@ -128,6 +128,7 @@ def test_what_toml_can_only_write_in_one_way_is_taken_as_it_is_meant(kind: str, 
         ("sip", 'answer = "echo"\nrtp_ports = [20000, "30000"]', ["wrong.toml:2: 'rtp_ports[1]' is '30000'"]),
         ("web", 'max_minutes = "5"', ["'max_minutes' is '5': it is a number, without quotes"]),
         ("train", "[run]\nseed = true", ["wrong.toml:2: 'run.seed' is True: it is a whole number"]),
+        ("data", '[[package]]\nurl = "https://a/b.deb"', ["wrong.toml:1: 'package[0].sha256' is missing"]),
         ("rtp", 'listen = ":5004"\nto_ptime_ms = 15', ["wrong.toml:2: 'to_ptime_ms' is 15", "multiple of 10"]),
     ],
 )
@@ -152,11 +153,11 @@ def test_a_model_of_another_rate_is_told_where_it_is_named(home: Path) -> None:
 
 def test_all_that_ships_is_in_order() -> None:
     for path in sorted(CONFIGS.rglob("*.toml")):
-        if path.parent.name in ("live", "voip") or path.parent == CONFIGS:
+        if path.parent.name in ("live", "voip", "data") or path.parent == CONFIGS:
             kind, problems = check_file(path)
             assert problems == [], path
             assert kind is not None
-            kinds = {"voip.toml": "sip", "web.toml": "web", "live": "live", "voip": "rtp"}
+            kinds = {"voip.toml": "sip", "web.toml": "web", "live": "live", "voip": "rtp", "data": "data"}
             assert kind.name == (kinds.get(path.name) if path.parent == CONFIGS else kinds[path.parent.name])
 
 
