@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from realtime.commands.options import LevelOption, TiltOption
 from realtime.errors import FullbandError
 from realtime.report import Report
 
@@ -111,6 +112,8 @@ def evaluate(
     in_call: Annotated[
         bool, typer.Option("--in-call", help="Score voices that were heard for 20 s before, then muted for a second.")
     ] = False,
+    level_db: LevelOption = None,
+    tilt_db: TiltOption = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; without it one for each core.")] = None,
     json_target: Annotated[str | None, typer.Option("--json", help="Write all as JSON; '-': standard output.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
@@ -159,7 +162,9 @@ def evaluate(
     chosen = found if lossy else [clip for clip in found if not clip.lossy] or found
     plan = protocol.Plan(
         clips=protocol.spread(chosen, clips) if clips else chosen,
-        systems=find_systems(models or ["default"], hosted=hosted, in_call=in_call),
+        systems=find_systems(
+            models or ["default"], hosted=hosted, in_call=in_call, level_db=level_db or 0.0, tilt_db=tilt_db or 0.0
+        ),
         rates_hz=tuple(rate or RATES_HZ),
         baselines=(tuple(BASELINES) if not quick else ("sinc",)) if baseline else (),
         filters="few" if quick else "all",

@@ -45,13 +45,16 @@ class System:
     """A *name* for tables; *path* is a model file or a checkpoint, None a baseline of that name.
 
     *hosted*: what the host makes of the model file, its guards against noise and stray output included. *in_call*: what
-    a model makes of a voice that has been heard for :data:`CALL_S` before, then muted.
+    a model makes of a voice that has been heard for :data:`CALL_S` before, then muted. *level_db* and *tilt_db*: what
+    the listener wishes of the high band.
     """
 
     name: str
     path: Path | None = None
     hosted: bool = False
     in_call: bool = False
+    level_db: float = 0.0
+    tilt_db: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,14 @@ class Given:
     wanted: Samples | None = None
 
 
-def find_systems(names: Sequence[str], *, hosted: bool = False, in_call: bool = False) -> list[System]:
+def find_systems(
+    names: Sequence[str],
+    *,
+    hosted: bool = False,
+    in_call: bool = False,
+    level_db: float = 0.0,
+    tilt_db: float = 0.0,
+) -> list[System]:
     """Systems by shipped names, paths of .onnx files or of checkpoints (.pt), which cannot be *hosted*."""
     paths = []
     for name in names:
@@ -88,7 +98,10 @@ def find_systems(names: Sequence[str], *, hosted: bool = False, in_call: bool = 
     if len(set(unique)) < len(unique):
         unique = [str(path) for path in paths]
     how = (", hosted" if hosted else "") + (", in a call" if in_call else "")
-    return [System(label + how, path, hosted, in_call) for label, path in zip(unique, paths, strict=True)]
+    how += (f", level {level_db:+g}" if level_db else "") + (f", tilt {tilt_db:+g}" if tilt_db else "")
+    return [
+        System(label + how, path, hosted, in_call, level_db, tilt_db) for label, path in zip(unique, paths, strict=True)
+    ]
 
 
 def estimate(system: System, given: Sequence[Given]) -> list[Samples]:
@@ -97,9 +110,9 @@ def estimate(system: System, given: Sequence[Given]) -> list[Samples]:
         return _in_call(system, given)
     lows = [one.low for one in given]
     if system.path is not None and system.hosted:
-        return [_through_host(system.path, one) for one in given]
+        return [_through_host(system.path, system, one) for one in given]
     if system.path is not None:
-        return _model(system.path, given)
+        return _model(system.path, system, given)
     if system.name == "sinc":
         return lows
     if system.name == "fold":
@@ -119,20 +132,23 @@ def _in_call(system: System, given: Sequence[Given]) -> list[Samples]:
     return [whole[-len(one.low) :] for whole, one in zip(heard, given, strict=True)]
 
 
-def _model(path: Path, given: Sequence[Given]) -> list[Samples]:
+def _model(path: Path, system: System, given: Sequence[Given]) -> list[Samples]:
     longest = max(len(one.low) for one in given)
     lows = np.stack([np.pad(one.low, (0, longest - len(one.low))) for one in given])
-    cutoffs_hz = np.array([[one.cutoff_hz] for one in given], np.float32)
+    controls = np.array([[one.cutoff_hz, system.level_db, system.tilt_db] for one in given], np.float32)
+    columns = np.split(controls, 3, axis=1)
     if path.suffix == ".pt":
-        output, replaces = _run_checkpoint(path, lows, cutoffs_hz), False
+        output, replaces = _run_checkpoint(path, lows, columns), False
     else:
-        output, replaces = _run_file(path, lows, cutoffs_hz)
+        output, replaces = _run_file(path, lows, columns)
     whole = output if replaces else lows + output
     return [row[: len(one.low)] for row, one in zip(whole, given, strict=True)]
 
 
-def _through_host(path: Path, given: Given) -> Samples:
+def _through_host(path: Path, system: System, given: Given) -> Samples:
     with closing(FileStream(1, SAMPLE_RATE_HZ, EngineSettings(path, cutoff_hz=given.cutoff_hz))) as stream:
+        stream.engine.wishes.set_high_level_db(system.level_db)
+        stream.engine.wishes.set_high_tilt_db(system.tilt_db)
         return np.concatenate(list(process([given.low[None]], stream)), axis=1)[0]
 
 
@@ -143,12 +159,12 @@ def _session(path: Path) -> Any:
     return open_session(path)
 
 
-def _run_file(path: Path, lows: Samples, cutoffs_hz: Samples) -> tuple[Samples, bool]:
+def _run_file(path: Path, lows: Samples, controls: Sequence[Samples]) -> tuple[Samples, bool]:
     from ..stream import Stream
 
     session = _session(path)
     mode = session.get_modelmeta().custom_metadata_map.get("mode")
-    return Stream(session, batch=len(lows)).run(lows, cutoffs_hz), mode == "replace"
+    return Stream(session, batch=len(lows)).run(lows, *controls), mode == "replace"
 
 
 @cache
@@ -161,14 +177,14 @@ def _network(path: Path) -> Any:
     return load_average(path)
 
 
-def _run_checkpoint(path: Path, lows: Samples, cutoffs_hz: Samples) -> Samples:
+def _run_checkpoint(path: Path, lows: Samples, controls: Sequence[Samples]) -> Samples:
     import torch
 
     # The last hop of a whole signal is incomplete, and it must be a whole number of hops: pad, then cut.
     padding = -lows.shape[1] % 960 + 960
     with torch.inference_mode():
         padded = torch.from_numpy(np.pad(lows, ((0, 0), (0, padding))))
-        high = _network(path)(padded, torch.from_numpy(cutoffs_hz))
+        high = _network(path)(padded, *map(torch.from_numpy, controls))
     return np.asarray(high.numpy()[:, : lows.shape[1]])
 
 

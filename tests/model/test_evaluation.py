@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import signal
 from typer.testing import CliRunner
 
 from model.cli import app
@@ -111,6 +112,22 @@ def test_a_voice_in_a_call_is_scored_after_what_came_before() -> None:
     by_hand = estimate(fresh, [Given(np.concatenate([*[voice] * 11, muted, voice]), 4_000.0)])[0]
     assert np.array_equal(after, by_hand[-len(voice) :])
     assert not np.array_equal(after, estimate(fresh, [Given(voice, 4_000.0)])[0])
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_a_model_is_scored_as_the_listener_wishes_it(hosted: bool) -> None:
+    low = conditions.protocol(8_000).apply(speech_like(1.0))
+    (plain,), (soft,), (tilted,) = (
+        find_systems(["default"], hosted=hosted, **wish) for wish in ({}, {"level_db": -6.0}, {"tilt_db": -3.0})
+    )
+    assert soft.name.endswith(", level -6") and tilted.name.endswith(", tilt -3")
+    section = signal.butter(8, 9_000.0, "high", fs=RATE_HZ, output="sos")
+    high_db = [
+        10.0 * np.log10(np.mean(signal.sosfilt(section, estimate(system, [Given(low, 4_000.0)])[0]) ** 2))
+        for system in (plain, soft, tilted)
+    ]
+    assert high_db[1] - high_db[0] == pytest.approx(-6.0, abs=0.1)
+    assert high_db[2] - high_db[0] < -3.0
 
 
 def test_a_system_that_adds_nothing_passes_every_probe() -> None:
