@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from realtime.errors import FullbandError
 from realtime.paths import CONFIGS, find_model
+from realtime.report import Report
 from realtime.settings.file import find_preset
 
 from .evaluate import evaluate
@@ -26,14 +25,6 @@ DataFolders = Annotated[
     typer.Option("--data", help="folder of audio: with a manifest.csv, VCTK as it unpacks, or any; can be repeated"),
 ]
 JsonFile = Annotated[str | None, typer.Option("--json", help="write the result as JSON; - is standard output")]
-
-
-def _write_json(destination: str | None, content: object) -> None:
-    text = json.dumps(content, indent=2)
-    if destination == "-":
-        sys.stdout.write(text + "\n")
-    elif destination:
-        Path(destination).write_text(text + "\n")
 
 
 @app.command()
@@ -55,7 +46,7 @@ def gather(
         rows = gather(wanted, into, advance)
     minutes = sum(row.seconds for row in rows) / 60.0
     speakers = {row.speaker for row in rows}
-    _write_json(json_file, {"minutes": round(minutes, 1), "clips": len(rows), "speakers": sorted(speakers)})
+    Report(json_file).finish({"minutes": round(minutes, 1), "clips": len(rows), "speakers": sorted(speakers)})
     console.print(f"{into}: {minutes:.0f} minutes in {len(rows)} recordings by {len(speakers)} speakers")
 
 
@@ -174,7 +165,7 @@ def export(
     exporter.write_onnx(network, output, exporter.metadata(network.framing, name, licence, trained_on))
     exporter.check(network, output)
     cost = exporter.measure(network, output)
-    _write_json(json_file, cost.as_dict())
+    Report(json_file).finish(cost.as_dict())
     console.print(
         f"{output}: {cost.file_kb:.0f} kB, {cost.parameters} parameters, "
         f"{cost.network_mmac_per_s:.0f} MMAC/s for the network and {cost.signal_mmac_per_s:.0f} for transforms, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -59,7 +60,10 @@ def gather(sources: Sources, into: Path, advance: Advance) -> list[Row]:
     if (into / "manifest.csv").exists():
         raise FullbandError(f"{into}: gathered already; give another folder, or remove this one")
     downloads = into / "packages"
-    downloads.mkdir(parents=True, exist_ok=True)
+    try:
+        downloads.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FullbandError(f"cannot make {downloads}: {error.strerror}") from None
     rows: list[Row] = []
     half = 0.5 / len(sources.package)
     for package in sources.package:
@@ -74,7 +78,8 @@ def gather(sources: Sources, into: Path, advance: Advance) -> list[Row]:
     _write_manifest(rows, into)
     for package in sources.package:
         (downloads / package.file_name).unlink()
-    downloads.rmdir()
+    with suppress(OSError):  # where something else was put beside them, it stays
+        downloads.rmdir()
     return rows
 
 
@@ -91,8 +96,7 @@ def write_clip(package: Package, recording: Recording, into: Path) -> Row | None
         return None
     # A lossy file decodes beyond full scale; clipped there, it would have a high band that nobody spoke.
     samples = samples * min(1.0, FULL_SCALE / float(np.max(np.abs(samples))))
-    name = hashlib.sha256(recording.content).hexdigest()[:16]
-    clip = Path("train") / package.corpus / recording.speaker / f"{name}.flac"
+    clip = Path("train") / package.corpus / recording.speaker / f"{recording.digest[:16]}.flac"
     path = into / clip
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, SAMPLE_RATE_HZ, subtype="PCM_16")

@@ -52,11 +52,12 @@ class Sources(Settings):
 
 @dataclass(frozen=True)
 class Recording:
-    """A file of a voice. *share*: how far through its package it lies."""
+    """A file of a voice. *digest*: SHA-256 of its content; *share*: how far through its package it lies."""
 
     speaker: str
     name: str
     content: bytes
+    digest: str
     share: float
 
 
@@ -92,7 +93,7 @@ def _download(url: str, path: Path, advance: Advance) -> None:
 
 def recordings(package: Package, path: Path) -> Iterator[Recording]:
     """All files of its voices in the package at *path*; what is there twice comes once."""
-    seen: set[bytes] = set()
+    seen: set[str] = set()
     with path.open("rb") as file:
         data = _installed(file)
     with tarfile.open(fileobj=data) as members:
@@ -101,11 +102,11 @@ def recordings(package: Package, path: Path) -> Iterator[Recording]:
             if speaker is None or (extracted := members.extractfile(member)) is None:
                 continue
             content = extracted.read()
-            digest = hashlib.sha256(content).digest()
+            digest = hashlib.sha256(content).hexdigest()
             if digest not in seen:
                 seen.add(digest)
                 share = data.tell() / len(data.getbuffer())
-                yield Recording(speaker, member.name.removeprefix("./"), content, share)
+                yield Recording(speaker, member.name.removeprefix("./"), content, digest, share)
 
 
 def _installed(file: BinaryIO) -> io.BytesIO:

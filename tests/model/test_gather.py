@@ -116,7 +116,9 @@ def test_a_stopped_run_downloads_nothing_twice(tmp_path: Path, spoken: NDArray[n
         gather(Sources(package=(package, lost)), tmp_path / "speech", lambda _: None)
     assert not (tmp_path / "speech" / "manifest.csv").exists(), "not whole yet"
     (tmp_path / "a_1_all.deb").unlink()
+    (tmp_path / "speech" / "packages" / "mine.txt").touch()
     gathered(package, tmp_path / "speech")
+    assert [path.name for path in (tmp_path / "speech" / "packages").iterdir()] == ["mine.txt"]
     assert len(find_clips(tmp_path / "speech", "train")) == 1
     with pytest.raises(FullbandError, match="gathered already"):
         gathered(package, tmp_path / "speech")
@@ -135,6 +137,12 @@ def test_a_package_that_is_not_the_known_one_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(FullbandError, match="not a Debian package"):
         gathered(page, tmp_path / "speech")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "a_1_all.deb", {})
+    with pytest.raises(FullbandError, match=r"cannot make .*a_1_all.deb"):
+        gathered(package, tmp_path / "a_1_all.deb" / "speech")
 
 
 def test_the_list_that_ships_names_each_voice_once() -> None:
