@@ -114,6 +114,12 @@ def evaluate(
     ] = False,
     level_db: LevelOption = None,
     tilt_db: TiltOption = None,
+    matched: Annotated[
+        bool,
+        typer.Option(
+            "--matched", help="Score with the level and tilt that other recordings of a clip's corpus ask for."
+        ),
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; without it one for each core.")] = None,
     json_target: Annotated[str | None, typer.Option("--json", help="Write all as JSON; '-': standard output.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
@@ -154,6 +160,8 @@ def evaluate(
     from .report.console import show
     from .report.marks import judge
 
+    if matched and (level_db is not None or tilt_db is not None):
+        raise FullbandError("--matched finds level and tilt: leave out --level and --tilt", exit_status=2)
     report = Report(json_target)
     for unknown in set(rate or ()) - set(RATES_HZ):
         known = ", ".join(map(str, RATES_HZ))
@@ -163,13 +171,19 @@ def evaluate(
     plan = protocol.Plan(
         clips=protocol.spread(chosen, clips) if clips else chosen,
         systems=find_systems(
-            models or ["default"], hosted=hosted, in_call=in_call, level_db=level_db or 0.0, tilt_db=tilt_db or 0.0
+            models or ["default"],
+            hosted=hosted,
+            in_call=in_call,
+            level_db=level_db or 0.0,
+            tilt_db=tilt_db or 0.0,
+            matched=matched,
         ),
         rates_hz=tuple(rate or RATES_HZ),
         baselines=(tuple(BASELINES) if not quick else ("sinc",)) if baseline else (),
         filters="few" if quick else "all",
         codecs=not quick,
         visqol=visqol and not quick,
+        matched=matched,
         jobs=jobs,
     )
     began = time.monotonic()

@@ -24,6 +24,7 @@ from .signals import hold_reloads
 COMMANDS = {
     "live": ("realtime.commands.live", "Make a microphone full-band in real time."),
     "file": ("realtime.commands.file", "Make recordings full-band."),
+    "match": ("realtime.commands.match", "Give the high band the brightness of your microphone."),
     "ctl": ("realtime.commands.ctl", "Control a running host."),
     "voip": ("realtime.commands.voip", "Telephony through the host."),
     "plugins": ("realtime.commands.plugins", "List plugins, and tell what a model file lacks."),

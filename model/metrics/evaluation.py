@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..data.corpus import Clip, read_clip
-from . import conditions, pool
+from . import conditions, matched, pool
 from .conditions import Condition
 from .intervals import Interval, bootstrap
 from .probes import Probe, probe
-from .scores import MEDIANS, METRICS, Scores, prepare, score
+from .scores import LIMIT_MARGIN_HZ, MEDIANS, METRICS, Scores, prepare, score
 from .systems import BASELINES, Given, System, estimate
-
-#: Metrics are masked this far below a recording's own end, where its low-pass falls.
-LIMIT_MARGIN_HZ = 500.0
 
 #: Corpora of one recording chain, that of VCTK: the published figures were measured on it.
 VCTK_CHAIN = ("vctk", "voicebank")
@@ -29,10 +26,16 @@ ALL, CHAIN, OTHER = "all", "VCTK-chain", "other"
 #: What a scored second costs beside one that ViSQOL hears, for the progress bar.
 _VISQOL_WEIGHT = 12.0
 
+#: Share of the progress bar that matching gets.
+_MATCHING = 0.2
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run. ViSQOL and PESQ hear the protocol's conditions only."""
+    """What is run. ViSQOL and PESQ hear the protocol's conditions only.
+
+    *matched*: with the level and tilt that other recordings of a clip's corpus ask for.
+    """
 
     clips: Sequence[Clip]
     systems: Sequence[System]
@@ -41,6 +44,7 @@ class Plan:
     filters: str = "all"  # "all", "few" or "none"
     codecs: bool = True
     visqol: bool = True
+    matched: bool = False
     jobs: int = 1
 
 
@@ -146,22 +150,25 @@ def minutes(clips: Iterable[Clip]) -> float:
     return sum(clip.seconds for clip in clips) / 60.0
 
 
-def tasks(plan: Plan) -> list[Task]:
-    """The work, longest first, so that no worker is left with a long clip at the end."""
-    systems = tuple(plan.systems)
-    scored = (*(System(name) for name in plan.baselines), *systems)
+def tasks(plan: Plan, wanted: Mapping[matched.Place, System]) -> list[Task]:
+    """The work, longest first, so that no worker is left with a long clip at the end.
+
+    A system that is *wanted* otherwise for a clip and a rate is scored so.
+    """
     work = []
     for rate_hz in plan.rates_hz:
         filtered = conditions.filters(rate_hz, few=plan.filters == "few") if plan.filters != "none" else []
         coded = conditions.codecs(rate_hz) if plan.codecs else []
         for clip in plan.clips:
+            systems = tuple(wanted.get(matched.Place(clip, rate_hz, one), one) for one in plan.systems)
+            scored = (*(System(name) for name in plan.baselines), *systems)
             work.append(Task(clip, (conditions.protocol(rate_hz),), scored, plan.visqol))
             if filtered:
                 work.append(Task(clip, tuple(filtered), systems, False))
             if coded:
                 work.append(Task(clip, tuple(coded), (System("sinc"), *systems), False))
     voices = tuple(sorted(plan.clips, key=lambda clip: (clip.seconds < 4.0, clip.seconds))[:4])
-    work += [Task(None, (), (system,), False, tuple(plan.rates_hz), voices) for system in systems]
+    work += [Task(None, (), (system,), False, tuple(plan.rates_hz), voices) for system in plan.systems]
     return sorted(work, key=lambda task: -task.weight)
 
 
@@ -204,15 +211,22 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
 
 def evaluate(plan: Plan, advance: Callable[[float], None] | None = None) -> Evaluation:
     """Run *plan*; *advance* is told the share of the work that each finished task was."""
-    work_list = tasks(plan)
-    total = sum(task.weight for task in work_list)
+    advance = advance or (lambda share: None)
+    wanted: dict[matched.Place, System] = {}
+    share = 0.0
+    if plan.matched:
+        share = _MATCHING
+        wanted = matched.match(
+            plan.clips, plan.rates_hz, plan.systems, plan.jobs, lambda part: advance(_MATCHING * part)
+        )
+    work_list = tasks(plan, wanted)
+    total = sum(task.weight for task in work_list) / (1.0 - share)
     result = Evaluation()
     finished: Iterator[tuple[Task, tuple[list[Row], Probe | None]]] = pool.run(work, work_list, plan.jobs)
     for task, (rows, measured) in finished:
         result.rows += rows
         result.probes += [measured] if measured else []
-        if advance is not None:
-            advance(task.weight / total)
+        advance(task.weight / total)
     order = [*plan.baselines, *(system.name for system in plan.systems)]
     ways = [way for rate_hz in plan.rates_hz for way in (*conditions.filters(rate_hz), *conditions.codecs(rate_hz))]
     names = {way.name: place for place, way in enumerate(ways)}

@@ -13,6 +13,9 @@ from .spectral import Samples, Spectrum
 #: Up to this fraction of the cutoff the low band passes untouched; above it filters fall and bands cross.
 PASS_FRACTION = 0.9
 
+#: Metrics are masked this far below a recording's own end, where its low-pass falls.
+LIMIT_MARGIN_HZ = 500.0
+
 
 @dataclass(frozen=True)
 class Metric:

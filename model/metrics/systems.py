@@ -73,8 +73,12 @@ def find_systems(
     in_call: bool = False,
     level_db: float = 0.0,
     tilt_db: float = 0.0,
+    matched: bool = False,
 ) -> list[System]:
-    """Systems by shipped names, paths of .onnx files or of checkpoints (.pt), which cannot be *hosted*."""
+    """Systems by shipped names, paths of .onnx files or of checkpoints (.pt), which cannot be *hosted*.
+
+    *matched* is part of their names alone.
+    """
     paths = []
     for name in names:
         path = Path(name)
@@ -98,6 +102,7 @@ def find_systems(
     if len(set(unique)) < len(unique):
         unique = [str(path) for path in paths]
     how = (", hosted" if hosted else "") + (", in a call" if in_call else "")
+    how += ", matched" if matched else ""
     how += (f", level {level_db:+g}" if level_db else "") + (f", tilt {tilt_db:+g}" if tilt_db else "")
     return [
         System(label + how, path, hosted, in_call, level_db, tilt_db) for label, path in zip(unique, paths, strict=True)

@@ -66,13 +66,13 @@ def settings_to_save(settings: LiveSettings) -> dict[str, Any]:
     return values
 
 
-def settings_text(settings: LiveSettings) -> str:
-    """The same as TOML."""
+def settings_text(settings: LiveSettings, heading: str = _HEADING) -> str:
+    """The same as TOML, under *heading*."""
     # Only now: a host starts without it.
     import tomlkit
 
     document = tomlkit.document()
-    document.add(tomlkit.comment(_HEADING))
+    document.add(tomlkit.comment(heading))
     for key, value in settings_to_save(settings).items():
         document.add(key, value)
     return tomlkit.dumps(document)
@@ -90,11 +90,13 @@ def _place(target: str, force: bool) -> Path:
     else:
         path = user_presets() / f"{target}.toml"
     if path.exists() and not force and target != DEFAULT_NAME:
-        raise FullbandError(f"{path} exists: 'fullband ctl save --force' overwrites it")
+        raise FullbandError(f"{path} exists: --force overwrites it")
     return path
 
 
-def save_settings(settings: LiveSettings, target: str = DEFAULT_NAME, *, force: bool = False) -> Path:
+def save_settings(
+    settings: LiveSettings, target: str = DEFAULT_NAME, *, force: bool = False, heading: str = _HEADING
+) -> Path:
     """Write *settings* as the preset *target* of this user, or to a path that ends in .toml; gives the path.
 
     ``live --config`` *target* gives back equal settings, but for :data:`RUN_KEYS`. Nothing but the preset
@@ -102,7 +104,7 @@ def save_settings(settings: LiveSettings, target: str = DEFAULT_NAME, *, force: 
     :class:`FullbandError`.
     """
     path = _place(target, force)
-    text = settings_text(settings)
+    text = settings_text(settings, heading)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from scipy import signal
 from typer.testing import CliRunner
 
 from model.cli import app
 from model.data.corpus import find_clips
-from model.metrics import conditions, pool, systems
+from model.metrics import conditions, matched, pool, systems
 from model.metrics.evaluation import CHAIN, OTHER, Plan, evaluate, groups_of, spread
 from model.metrics.probes import muted_error_db, probe
 from model.metrics.scores import prepare, score
@@ -206,3 +207,37 @@ def test_the_command_scores_several_models_side_by_side(tmp_path: Path) -> None:
 def test_an_unknown_rate_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", "--data", str(tmp_path), "--rate", "9000"])
     assert isinstance(result.exception, FullbandError) and "9000" in str(result.exception)
+
+
+def test_a_clip_is_matched_by_other_recordings_never_by_itself(tmp_path: Path) -> None:
+    data = write_corpus(tmp_path / "voices", speakers=2, clips=2, seconds=2.0)
+    section = signal.butter(2, 8_000.0, "high", fs=RATE_HZ, output="sos")
+    for path in (data / "s0").iterdir():
+        samples, _ = soundfile.read(path)
+        soundfile.write(path, samples - 0.9 * signal.sosfiltfilt(section, samples), RATE_HZ, subtype="PCM_24")
+    clips = find_clips(data, "test")
+    dark, bright = ([clip for clip in clips if clip.speaker == speaker] for speaker in ("s0", "s1"))
+    assert [matched.others(clip, clips) for clip in (dark[0], bright[1])] == [bright, dark]
+    assert matched.others(dark[0], dark) == [dark[1]]
+    shares: list[float] = []
+    wanted = matched.match(clips, [16_000], find_systems(["default"]), 1, shares.append)
+    assert sum(shares) == pytest.approx(1.0)
+    by_speaker = {place.clip.speaker: system for place, system in wanted.items()}
+    by_dark, by_bright = by_speaker["s1"], by_speaker["s0"]
+    assert by_dark.level_db + by_dark.tilt_db < by_bright.level_db + by_bright.tilt_db - 6.0
+    with pytest.raises(FullbandError, match="voices has one recording"):
+        matched.match(clips[:1], [16_000], find_systems(["default"]), 1, shares.append)
+
+
+def test_the_command_scores_with_the_microphone_known(tmp_path: Path) -> None:
+    data = write_corpus(tmp_path / "voices", speakers=2, clips=1, seconds=2.0)
+    command = ["evaluate", "--data", str(data), "--rate", "16000", "--quick", "--no-baseline", "--jobs", "1", "--json"]
+    lsd = {}
+    for extra in ([], ["--matched"]):
+        result = CliRunner().invoke(app, [*command, "-", *extra])
+        assert result.exit_code == 0, result.output
+        (line,) = (x for x in json.loads(result.stdout)["summaries"] if (x["kind"], x["group"]) == ("protocol", "all"))
+        lsd[line["system"]] = line["scores"]["lsd"]["value"]
+    assert lsd["default, matched"] < lsd["default"]
+    both = CliRunner().invoke(app, [*command, "-", "--matched", "--tilt", "3"])
+    assert isinstance(both.exception, FullbandError) and "--tilt" in str(both.exception)

@@ -1,0 +1,95 @@
+"""How bright a microphone is, which no low band tells: level and tilt of the high band, by full-band recordings of it.
+
+The mean over speech of the difference in dB between bands, theirs and what a model makes of their low band, is a curve
+over frequency. Most of what a microphone, a room and a distance do to it is a straight line over octaves, the same
+whoever speaks: what a listener would wish for. Levels of bands, not bins, are compared: noise that scatters less than a
+voice would seem too loud by the mean of its logarithm. And sound by sound, as in a mean of powers a few sibilants are
+all that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .onnx.contract import RATE_HZ
+from .wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
+
+#: Models add nothing above.
+HIGHEST_HZ = 20_000.0
+
+#: A recording that reaches less far above the cutoff says too little of the slope.
+LEAST_OCTAVES = 0.5
+
+_WINDOW_SAMPLES = 2_048
+_HOP_SAMPLES = 1_024
+
+#: Bands are so many bins wide: 375 Hz.
+_BAND_BINS = 16
+
+#: Frames of speech are less than this below the mean power; the noise in pauses is not the voice's.
+_SPEECH_DB = 30.0
+
+#: Power in a bin of what rounding to 16 bit leaves, which is in both.
+_ROUNDING_POWER = float(np.sum(np.hanning(_WINDOW_SAMPLES) ** 2)) / (12.0 * 32_768.0**2)
+
+
+class Match(NamedTuple):
+    """What to wish for: *level_db* at the cutoff, *tilt_db* for every octave above it."""
+
+    level_db: float
+    tilt_db: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of one recording: by how much what is *wanted_db* [bands] is above what is given, at *octaves* [bands]."""
+
+    octaves: NDArray[np.float64]
+    wanted_db: NDArray[np.float64]
+    speech_s: float
+
+    def left_db(self, match: Match) -> float:
+        """Root mean square of what *match* leaves of it."""
+        left = self.wanted_db - match.level_db - match.tilt_db * self.octaves
+        return float(np.sqrt(np.mean(left**2)))
+
+
+def _powers(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    padded = np.pad(samples.astype(np.float64), (0, max(_WINDOW_SAMPLES - len(samples), 0)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW_SAMPLES)[::_HOP_SAMPLES]
+    return np.asarray(np.abs(np.fft.rfft(frames * np.hanning(_WINDOW_SAMPLES))) ** 2)
+
+
+def difference(
+    given: NDArray[np.float32], wanted: NDArray[np.float32], cutoff_hz: float, end_hz: float = HIGHEST_HZ
+) -> Difference:
+    """What *wanted* has above *cutoff_hz*, up to *end_hz*, that *given* has not; both [samples] at 48 kHz, aligned."""
+    powers = [_powers(given), _powers(wanted)]
+    loudness = powers[1].sum(axis=1)
+    speech = loudness > loudness.mean() * 10.0 ** (-_SPEECH_DB / 10.0)
+    bin_hz = RATE_HZ / _WINDOW_SAMPLES
+    first = int(cutoff_hz / bin_hz) + 1
+    edges = np.arange(first, int(min(end_hz, HIGHEST_HZ) / bin_hz) - _BAND_BINS + 2, _BAND_BINS)
+    bins = edges[:, None] + np.arange(_BAND_BINS)
+    given_db, wanted_db = (10.0 * np.log10(power[speech][:, bins].mean(-1) + _ROUNDING_POWER) for power in powers)
+    octaves = np.log2((edges + 0.5 * (_BAND_BINS - 1)) * bin_hz / cutoff_hz)
+    frames = np.count_nonzero(speech)
+    return Difference(octaves, (wanted_db - given_db).sum(axis=0) / max(frames, 1), frames * _HOP_SAMPLES / RATE_HZ)
+
+
+def fit(differences: Sequence[Difference]) -> Match:
+    """The level and tilt, within what can be wished for, that leave least of *differences*, each counting alike."""
+    normal, wanted = np.zeros((2, 2)), np.zeros(2)
+    for one in differences:
+        line = np.stack([np.ones_like(one.octaves), one.octaves])
+        normal += line @ line.T / len(one.octaves)
+        wanted += line @ one.wanted_db / len(one.octaves)
+    tilt_db = float(np.clip(np.linalg.solve(normal, wanted)[1], *HIGH_TILT_RANGE_DB))
+    # A slope that had to be cut short has another best level.
+    level_db = float(np.clip((wanted[0] - normal[0, 1] * tilt_db) / normal[0, 0], *HIGH_LEVEL_RANGE_DB))
+    return Match(level_db, tilt_db)

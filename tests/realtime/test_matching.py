@@ -1,0 +1,137 @@
+"""How bright a microphone is, found in full-band recordings of it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from realtime.backends.wavfile import FileStream, process
+from realtime.cli import app
+from realtime.engine import EngineSettings
+from realtime.errors import FullbandError
+from realtime.matching import Match, difference, fit
+from realtime.paths import VOICE_CLIP, find_model
+from realtime.wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
+
+RATE_HZ = 48_000
+CUTOFF_HZ = 8_000.0
+SPEECH = slice(0, 8 * RATE_HZ)
+SPOKEN = np.arange(4 * RATE_HZ) % RATE_HZ < RATE_HZ // 2
+
+
+def _sounds(seed: int) -> NDArray[np.float32]:
+    """Half seconds of noise, with pauses as long between them."""
+    noise = np.random.default_rng(seed).standard_normal(4 * RATE_HZ)
+    return np.asarray(0.1 * noise * SPOKEN, np.float32)
+
+
+def _equalised(samples: NDArray[np.float32], match: Match, cutoff_hz: float = CUTOFF_HZ) -> NDArray[np.float32]:
+    frequency = np.fft.rfftfreq(len(samples), 1.0 / RATE_HZ)
+    above = frequency > cutoff_hz
+    gain_db = above * (match.level_db + match.tilt_db * np.log2(np.where(above, frequency / cutoff_hz, 1.0)))
+    return np.fft.irfft(np.fft.rfft(samples) * 10.0 ** (gain_db / 20.0), len(samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("match", [Match(0.0, 0.0), Match(-6.0, 3.0), Match(4.0, -9.0)])
+def test_another_brightness_is_found_sound_by_other_sound(match: Match) -> None:
+    found = fit([difference(_sounds(1), _equalised(_sounds(2), match), CUTOFF_HZ)])
+    assert found == pytest.approx(match, abs=0.3)
+
+
+def test_noise_in_pauses_says_nothing() -> None:
+    voice, noise = _equalised(_sounds(2), Match(-6.0, 3.0)), np.random.default_rng(3).standard_normal(len(SPOKEN))
+    hissing = voice + _equalised(np.where(SPOKEN, 0.0, 2e-4 * noise).astype(np.float32), Match(8.0, 0.0))
+    assert fit([difference(_sounds(1), hissing, CUTOFF_HZ)]) == pytest.approx((-6.0, 3.0), abs=0.3)
+
+
+def test_what_is_softer_than_rounding_is_no_brightness() -> None:
+    quiet = 1e-5 * _sounds(1)
+    assert fit([difference(quiet, _equalised(quiet, Match(-20.0, 0.0)), CUTOFF_HZ)]) == pytest.approx((0, 0), abs=0.1)
+
+
+def test_several_recordings_meet_in_the_middle() -> None:
+    bright, dull = (
+        difference(_sounds(1), _equalised(_sounds(2), Match(level_db, 3.0)), CUTOFF_HZ) for level_db in (6.0, -2.0)
+    )
+    both = fit([bright, dull])
+    assert both == pytest.approx((2.0, 3.0), abs=0.3)
+    assert bright.left_db(fit([bright])) < bright.left_db(both) < bright.left_db(fit([dull]))
+
+
+def test_nothing_is_heard_above_the_end_of_a_recording() -> None:
+    cut = _equalised(_sounds(2), Match(-90.0, 0.0), 14_000.0)
+    found = difference(_sounds(1), cut, CUTOFF_HZ, 13_500.0)
+    assert found.octaves[-1] < np.log2(13.5 / 8.0)
+    assert fit([found]) == pytest.approx((0.0, 0.0), abs=1.0)
+
+
+def test_what_cannot_be_wished_for_is_come_as_near_to_as_can_be() -> None:
+    one = difference(_sounds(1), _equalised(_sounds(2), Match(0.0, -20.0)), CUTOFF_HZ)
+    match = fit([one])
+    assert match.tilt_db == HIGH_TILT_RANGE_DB[0]
+    assert HIGH_LEVEL_RANGE_DB[0] <= match.level_db < -1.0
+    assert one.left_db(match) < min(one.left_db(match._replace(level_db=match.level_db + by)) for by in (-1.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A full-band recording by a microphone that is known to be 4 dB less bright, and 3 dB an octave more."""
+    samples, _ = soundfile.read(VOICE_CLIP, dtype="float32")
+    samples = samples[SPEECH]
+    low = soxr.resample(soxr.resample(samples, RATE_HZ, 2 * CUTOFF_HZ), 2 * CUTOFF_HZ, RATE_HZ)
+    stream = FileStream(1, RATE_HZ, EngineSettings(find_model("default"), cutoff_hz=CUTOFF_HZ))
+    stream.engine.wishes.set_high_level_db(-4.0)
+    stream.engine.wishes.set_high_tilt_db(3.0)
+    heard = np.concatenate(list(process([low[None].astype(np.float32)], stream)), axis=1)[0]
+    stream.close()
+    path = tmp_path_factory.mktemp("microphone") / "studio.wav"
+    soundfile.write(path, heard, RATE_HZ, subtype="PCM_24")
+    return path
+
+
+def _run(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(app, ["match", *map(str, arguments)])
+
+
+def test_the_command_finds_a_microphone_and_saves_it(microphone: Path, tmp_path: Path) -> None:
+    preset = tmp_path / "mic.toml"
+    done = _run(microphone, "--save", preset, "--json", "-")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert (report["level_db"], report["tilt_db"]) == pytest.approx((-4.0, 3.0), abs=0.5)
+    (found,) = report["recordings"]
+    assert found["left_db"] < 0.5 < 2.0 < found["off_db"]
+    saved = tomllib.loads(preset.read_text())
+    assert saved == {"high_level_db": report["level_db"], "high_tilt_db": report["tilt_db"]}
+    again = _run(microphone.parent, "--save", preset)
+    assert isinstance(again.exception, FullbandError) and "--force" in str(again.exception)
+    kept = _run(microphone.parent, "--config", preset, "--model", "light", "--save", preset, "--force")
+    assert kept.exit_code == 0 and f"--level {tomllib.loads(preset.read_text())['high_level_db']:g}" in kept.stdout
+    assert tomllib.loads(preset.read_text())["model"] == "light"
+
+
+def test_what_tells_nothing_is_refused_in_a_line(microphone: Path, tmp_path: Path) -> None:
+    samples, _ = soundfile.read(microphone, dtype="float32")
+    soundfile.write(tmp_path / "call.wav", soxr.resample(samples, RATE_HZ, 16_000), 16_000)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(2 * RATE_HZ), RATE_HZ)
+    (tmp_path / "empty").mkdir()
+    for arguments, words in (
+        ((tmp_path / "call.wav",), "ends at 8000 Hz"),
+        ((tmp_path / "silent.wav",), "0.0 s of speech"),
+        ((tmp_path / "empty",), "no audio files"),
+        ((tmp_path / "none.wav",), "no such file"),
+        ((microphone, "--model", "none"), "no model to match"),
+        ((microphone, "--model", "study-unet", "--cutoff", "6000"), "no tilt"),
+    ):
+        error = _run(*arguments).exception
+        assert isinstance(error, FullbandError) and words in str(error), (arguments, error)
+    assert _run(tmp_path / "call.wav", "--cutoff", "4000").exit_code == 0
