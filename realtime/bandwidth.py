@@ -20,6 +20,9 @@ RATE_HZ = 48_000
 #: Where a voice's band may be told to end.
 CUTOFF_RANGE_HZ = (2_000.0, 24_000.0)
 
+#: A voice that reaches so far is whole: models add nothing to it.
+FULL_BAND_HZ = 20_000.0
+
 _WINDOW_SAMPLES = 1024
 _HOP_SAMPLES = 512
 _BAND_HZ = 125.0

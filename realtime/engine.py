@@ -190,7 +190,7 @@ class Engine:
             self._move()
         if incoming is not None:
             incoming.set_cutoff_hz(self._cutoff_hz)
-            incoming.set_wishes(self.wishes.high_level_db, self.wishes.high_tilt_db)
+            incoming.set_wishes(*self.wishes.brightness)
             incoming.catch_up(int(self.playback["first"]))
             self._connect()
         else:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .bandwidth import BandwidthDetector
+from .brightness import GLIDE_DB_PER_S, BrightnessMemory
 from .engine import Engine
 from .feedback import FeedbackGuard
 from .guard import GuardControl, GuardKeeper
@@ -12,6 +16,7 @@ from .overload import OverloadControl
 from .settings.live import LiveSettings
 from .stages import StageWatch
 from .taps import Tap
+from .wishes import Brightness
 
 
 class Lookout:
@@ -23,6 +28,9 @@ class Lookout:
         self._heard = Tap(engine.low)
         self._stages = StageWatch(engine.describe_chain)
         self._detector: BandwidthDetector | None = None
+        self._memory: BrightnessMemory | None = None
+        self._brightness = Brightness()
+        self._polled_s = 0.0
         self._guard: GuardControl | None = None
         self._overload = self._watch_overload()
         self._earlier_guard_changes = 0
@@ -33,6 +41,8 @@ class Lookout:
     def follow(self, settings: LiveSettings) -> None:
         """Look after it as other *settings* want it, from the beginning."""
         self._detector = BandwidthDetector() if settings.cutoff_hz is None else None
+        remembers = self._detector is not None and settings.keep_brightness
+        self._memory = BrightnessMemory(self._engine.model_path) if remembers else None
         if not settings.feedback_guard:
             self.feedback.release()
         self.follow_guard(settings)
@@ -76,6 +86,7 @@ class Lookout:
         if self._detector is not None:
             nyquist_hz = engine.stream.capture_rate_hz / 2
             engine.set_cutoff_hz(min(self._detector.push(heard[0]), nyquist_hz))
+        lines += self._keep_brightness(heard[0], now_s)
         if self._settings.feedback_guard and (line := self.feedback.poll(heard[0])) is not None:
             lines.append(line)
         if lost:
@@ -86,6 +97,20 @@ class Lookout:
                 lines.append(f"guard {change.guard_ms:.1f} ms: {change.reason}")
             lines += self._poll_overload(now_s)
         return lines + self._stages.poll(now_s)
+
+    def _keep_brightness(self, heard: NDArray[np.float32], now_s: float) -> list[str]:
+        most_db = GLIDE_DB_PER_S * min(now_s - self._polled_s, 1.0)
+        self._polled_s = now_s
+        wanted, lines = Brightness(), []
+        if self._memory is not None:
+            self._memory.model = self._engine.model_path
+            if self._memory.push(heard, self._engine.cutoff_hz):
+                lines.append(f"the high band is kept as bright as it was heard: {self._memory.brightness}")
+            wanted = self._memory.brightness
+        if wanted != self._brightness:
+            self._brightness = self._brightness.towards(wanted, most_db)
+            self._engine.wishes.set_known(self._brightness)
+        return lines
 
     def _poll_overload(self, now_s: float) -> list[str]:
         step_downs = self._overload.step_downs

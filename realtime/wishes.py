@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 from .errors import in_range
 from .native.ramp import Ramp
@@ -16,11 +17,31 @@ HIGH_LEVEL_RANGE_DB = (-24.0, 12.0)
 HIGH_TILT_RANGE_DB = (-12.0, 12.0)
 
 
+class Brightness(NamedTuple):
+    """Of the high band: *level_db* from the cutoff up, and *tilt_db* more for every octave above it."""
+
+    level_db: float = 0.0
+    tilt_db: float = 0.0
+
+    def __str__(self) -> str:
+        return f"level {self.level_db:+.1f} dB, tilt {self.tilt_db:+.1f} dB an octave"
+
+    def towards(self, other: Brightness, most_db: float) -> Brightness:
+        """*other*, or as near to it as *most_db* of each leads."""
+        steps = (min(max(there - here, -most_db), most_db) for here, there in zip(self, other, strict=True))
+        return Brightness(*(here + step for here, step in zip(self, steps, strict=True)))
+
+    def added_to(self, other: Brightness) -> Brightness:
+        """Both at once, within what can be set."""
+        ranges = (HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB)
+        return Brightness(*(min(max(a + b, low), high) for a, b, (low, high) in zip(self, other, ranges, strict=True)))
+
+
 class Wishes:
     """Gain and mute of what is heard, level and tilt of the high band; set from any thread of the control plane.
 
-    Level and tilt go to the model that :meth:`follow` was told of; a model that takes no level has it applied to
-    what it gives.
+    Level and tilt go to the model that :meth:`follow` was told of, with what is known of the voice's own beside them; a
+    model that takes no level has the listener's applied to what it gives.
     """
 
     def __init__(self) -> None:
@@ -32,6 +53,7 @@ class Wishes:
         self.gain_db = 0.0
         self.high_level_db = 0.0
         self.high_tilt_db = 0.0
+        self._known = Brightness()
         self.muted = False
 
     @property
@@ -72,6 +94,16 @@ class Wishes:
         self._tell()
 
     @property
+    def brightness(self) -> Brightness:
+        """What a model is told: what the listener wishes and what is known."""
+        return self._known.added_to(Brightness(self.high_level_db, self.high_tilt_db))
+
+    def set_known(self, brightness: Brightness) -> None:
+        """Have the high band as bright as the voice is known to be, beside what the listener wishes."""
+        self._known = brightness
+        self._tell()
+
+    @property
     def takes_tilt(self) -> bool:
         """Whether the model in use can tilt its high band."""
         return self._model is not None and "tilt_db" in self._model.contract.controls
@@ -90,4 +122,4 @@ class Wishes:
             whole = model is not None and model.contract.mode == "replace"
             self._level.move_to(1.0 if in_model or whole else 10.0 ** (self.high_level_db / 20.0))
             if model is not None:
-                model.set_wishes(self.high_level_db, self.high_tilt_db)
+                model.set_wishes(*self.brightness)

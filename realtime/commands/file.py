@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..audiofile import Audio, find_audio, open_writer, read
 from ..backends.wavfile import FileStream
-from ..bandwidth import recording_cutoff_hz
+from ..bandwidth import FULL_BAND_HZ, recording_cutoff_hz
 from ..engine import EngineSettings
 from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
@@ -179,7 +179,7 @@ def file(
                 report.console.print(f"[red]{error}[/red]", soft_wrap=True)
     for result in results:
         cleaned = f", {result['cleaned_samples']} bad samples silenced" if result["cleaned_samples"] else ""
-        full = " (full: nothing to add)" if result["cutoff_hz"] >= 20_000 else ""
+        full = " (full: nothing to add)" if result["cutoff_hz"] >= FULL_BAND_HZ else ""
         report.say(
             f"{result['output']}: {result['seconds']:.2f} s, {result['input_rate_hz']} → {RATE_HZ} Hz, "
             f"band to {result['cutoff_hz'] / 1000:g} kHz{full}, "

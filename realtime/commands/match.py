@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,28 +10,26 @@ from typing import Annotated, Any
 import numpy as np
 import soxr
 import typer
-from numpy.typing import NDArray
 from rich.progress import track
 from rich.table import Table
 
 from ..audiofile import find_audio, read
-from ..backends.wavfile import FileStream, process
-from ..bandwidth import CUTOFF_RANGE_HZ, recording_cutoff_hz
-from ..engine import EngineSettings
+from ..bandwidth import CUTOFF_RANGE_HZ, FULL_BAND_HZ, recording_cutoff_hz
 from ..errors import FullbandError
-from ..matching import HIGHEST_HZ, LEAST_OCTAVES, Difference, Match, difference, fit
+from ..matching import LEAST_OCTAVES, Difference, compare, fit
 from ..onnx.contract import RATE_HZ
 from ..paths import find_model
 from ..report import Report
 from ..settings.live import load_live_settings
 from ..settings.saving import save_settings
+from ..wishes import Brightness
 from .options import ModelOption
 
 #: A voice of 16 kHz, as most headsets and calls have it.
 CUTOFF_HZ = 8_000.0
 
+#: A recording is judged by its beginning.
 _LONGEST_S = 60
-_LEAST_SPEECH_S = 1.0
 
 _HEADING = "The high band as a microphone has it, as 'fullband match' found it."
 
@@ -42,13 +39,13 @@ class Found:
     """One recording: what it asks for by itself, and how far it is off, in dB, without and with what all ask for."""
 
     path: Path
-    match: Match
+    own: Brightness
     off_db: float
     left_db: float
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        numbers = {**self.match._asdict(), "off_db": self.off_db, "left_db": self.left_db}
+        numbers = {**self.own._asdict(), "off_db": self.off_db, "left_db": self.left_db}
         return {"recording": str(self.path), **{name: round(value, 2) for name, value in numbers.items()}}
 
 
@@ -62,35 +59,14 @@ def _recordings(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _heard(low: NDArray[np.float32], model: Path, cutoff_hz: float) -> NDArray[np.float32]:
-    with closing(FileStream(1, RATE_HZ, EngineSettings(model, cutoff_hz=cutoff_hz))) as stream:
-        active = stream.engine.models.active
-        if active is None or "tilt_db" not in active.contract.controls:
-            raise FullbandError(f"the model '{model.stem}' has no tilt: there is nothing to match with it")
-        return np.concatenate(list(process([low[None]], stream)), axis=1)[0]
-
-
-def compare(path: Path, model: Path, cutoff_hz: float) -> Difference:
-    """The first minute of the recording *path* against what *model* makes of its band below *cutoff_hz*.
-
-    Raises :class:`FullbandError` where it says nothing of the band above.
-    """
+def _difference(path: Path, model: Path, cutoff_hz: float) -> Difference:
     audio = read(path)
     mono = audio.samples[:, : _LONGEST_S * audio.rate_hz].mean(axis=0)
-    end_hz = min(recording_cutoff_hz(mono, audio.rate_hz), HIGHEST_HZ)
-    if end_hz < cutoff_hz * 2.0**LEAST_OCTAVES:
-        raise FullbandError(
-            f"{path} ends at {end_hz:.0f} Hz, too low to tell what is above {cutoff_hz:.0f} Hz: "
-            "give a recording with all of the voice, or a lower --cutoff"
-        )
-    wanted = soxr.resample(mono, audio.rate_hz, RATE_HZ).astype(np.float32)
-    low = soxr.resample(soxr.resample(wanted, RATE_HZ, 2.0 * cutoff_hz), 2.0 * cutoff_hz, RATE_HZ)
-    samples = min(len(wanted), len(low))
-    heard = _heard(low[:samples].astype(np.float32), model, cutoff_hz)
-    found = difference(heard, wanted[:samples], cutoff_hz, end_hz)
-    if found.speech_s < _LEAST_SPEECH_S:
-        raise FullbandError(f"{path} holds {found.speech_s:.1f} s of speech; {_LEAST_SPEECH_S:g} s or more are needed")
-    return found
+    end_hz = recording_cutoff_hz(mono, audio.rate_hz)
+    try:
+        return compare(soxr.resample(mono, audio.rate_hz, RATE_HZ).astype(np.float32), end_hz, model, cutoff_hz)
+    except FullbandError as error:
+        raise FullbandError(f"{path}: {error}") from None
 
 
 def _table(found: Sequence[Found]) -> Table:
@@ -100,7 +76,7 @@ def _table(found: Sequence[Found]) -> Table:
     names = [one.path.name for one in found]
     for one in found:
         name = one.path.name if names.count(one.path.name) == 1 else f"{one.path.parent.name}/{one.path.name}"
-        numbers = (f"{one.match.level_db:+.1f} dB", f"{one.match.tilt_db:+.1f} dB/oct")
+        numbers = (f"{one.own.level_db:+.1f} dB", f"{one.own.tilt_db:+.1f} dB/oct")
         table.add_row(name, *numbers, f"{one.off_db:.1f} dB", f"{one.left_db:.1f} dB")
     return table
 
@@ -118,7 +94,7 @@ def match(
         typer.Option(
             "--cutoff",
             min=CUTOFF_RANGE_HZ[0],
-            max=HIGHEST_HZ / 2.0**LEAST_OCTAVES,
+            max=FULL_BAND_HZ / 2.0**LEAST_OCTAVES,
             help=f"Where the voice's band will end, in Hz; without it {CUTOFF_HZ:.0f}.",
         ),
     ] = None,
@@ -146,13 +122,12 @@ def match(
     edge_hz = live.cutoff_hz or CUTOFF_HZ
     paths = _recordings(recordings)
     tracked = track(paths, "matching", console=report.console, transient=True, disable=report.taken)
-    differences = [compare(path, chosen, edge_hz) for path in tracked]
+    differences = [_difference(path, chosen, edge_hz) for path in tracked]
     together = fit(differences)
     # What is said, saved and used is the same.
-    wish = Match(round(together.level_db, 1), round(together.tilt_db, 1))
-    none = Match(0.0, 0.0)
+    wish = Brightness(round(together.level_db, 1), round(together.tilt_db, 1))
     found = [
-        Found(path, fit([one]), one.left_db(none), one.left_db(wish))
+        Found(path, fit([one]), one.left_db(Brightness()), one.left_db(wish))
         for path, one in zip(paths, differences, strict=True)
     ]
     if not report.taken:

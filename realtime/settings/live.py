@@ -55,6 +55,7 @@ class LiveSettings(Settings):
     guard_ms: float = Field(default=2.0, ge=GUARD_RANGE_MS[0], le=GUARD_RANGE_MS[1])
     adaptive_guard: bool = True
     feedback_guard: bool = True
+    keep_brightness: bool = True
     cutoff_hz: float | None = Field(default=None, ge=CUTOFF_RANGE_HZ[0], le=CUTOFF_RANGE_HZ[1])
     bypass: bool = False
     muted: bool = False

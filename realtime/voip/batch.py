@@ -10,6 +10,7 @@ from ..native.batch import give, take
 from ..onnx.contract import RATE_HZ
 from ..paths import find_model
 from ..stream import StreamFormat
+from ..wishes import Brightness
 from .frames import FRAME_MS, FRAME_SAMPLES, Frame
 
 #: A lane that was left is kept silent for so many frames before another voice has it: none of the one before must be
@@ -75,12 +76,14 @@ class Batch:
         inference = self.engine.inference
         return inference is not None and "level_db" in inference.contract.controls
 
-    def set_level(self, lane: int, level_db: float | None) -> bool:
-        """The level of the high band in *lane*, None: without; False where the model takes no level."""
+    def set_brightness(self, lane: int, brightness: Brightness | None) -> bool:
+        """Of the high band in *lane*, None: without one; False where the model takes no level."""
         inference = self.engine.inference
         if inference is None or not self.takes_level:
             return inference is None
-        inference.controls["level_db"][lane] = _NO_HIGH_BAND_DB if level_db is None else level_db
+        wanted = Brightness(_NO_HIGH_BAND_DB) if brightness is None else brightness
+        inference.controls["level_db"][lane] = wanted.level_db
+        inference.controls["tilt_db"][lane] = wanted.tilt_db
         return True
 
     def begin(self) -> NDArray[np.float32]:

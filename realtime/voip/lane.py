@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from ..brightness import GLIDE_DB_PER_S
+from ..wishes import Brightness
 from .batch import Batch
+from .frames import FRAME_MS
 
 #: A change of the cutoff that is heard is made without the high band, as in ``live``: it goes within one window of the
 #: network, and comes back when what it has heard since is settled. In frames of 10 ms.
@@ -20,8 +23,11 @@ class Lane:
         self.cutoff_hz = cutoff_hz
         self.bypass = bypass
         self.level_db = 0.0
-        #: What the network has: the cutoff, the level (None: no high band) and whether there is a bypass.
-        self._given: tuple[float, float | None, bool] | None = None
+        #: What is known of the voice, beside what is wished; it is come to slowly.
+        self.known = Brightness()
+        self._known = Brightness()
+        #: What the network has: the cutoff, level and tilt (None: no high band) and whether there is a bypass.
+        self._given: tuple[float, Brightness | None, bool] | None = None
         self._frames_left = 0
 
     def follow(self) -> None:
@@ -36,9 +42,11 @@ class Lane:
                 self._frames_left -= 1
                 if self._frames_left > SETTLE_FRAMES:
                     cutoff_hz = given_hz
-        wanted = (cutoff_hz, None if bypass or self._frames_left > 0 else self.level_db, bypass)
+        self._known = self._known.towards(self.known, GLIDE_DB_PER_S * FRAME_MS / 1000.0)
+        audible = not bypass and self._frames_left == 0
+        wanted = (cutoff_hz, self._known.added_to(Brightness(self.level_db)) if audible else None, bypass)
         if wanted != self._given:
             self._given = wanted
-            by_level = self._batch.set_level(self._number, wanted[1])
+            by_level = self._batch.set_brightness(self._number, wanted[1])
             # Above a full band there is nothing to add.
             self._batch.set_cutoff_hz(self._number, 24_000.0 if bypass and not by_level else cutoff_hz)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..bandwidth import BandwidthDetector
+from ..brightness import BrightnessMemory
 from .batch import Batch
 from .frames import Frame, Sink, Source
 from .lane import Lane
@@ -27,6 +28,7 @@ class Stream:
     fault: Exception | None = None
     on_close: Callable[[Stream], None] = field(default=lambda _: None, repr=False)
     _detector: BandwidthDetector | None = field(default=None, repr=False)
+    _memory: BrightnessMemory | None = field(default=None, repr=False)
     _controls: Lane | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -36,12 +38,16 @@ class Stream:
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
         """Tell the network where this voice's band ends; a change that is heard is made with the high band faded out.
         It is then not looked for any more."""
-        self._detector = None
+        self._detector = self._memory = None
         self._apply(cutoff_hz)
 
     def find_cutoff(self) -> None:
-        """Look for the end of the voice's band from now on, beginning with what the source may have."""
+        """Look for the end of the voice's band from now on, beginning with what the source may have.
+
+        A voice whose band becomes narrow is kept as bright as it was.
+        """
         self._detector = BandwidthDetector()
+        self._memory = BrightnessMemory(self.batch.engine.model_path) if self.batch is not None else None
         self._apply(self.source.bandwidth_hz)
 
     def set_bypass(self, bypass: bool) -> None:
@@ -64,7 +70,10 @@ class Stream:
             heard_hz = min(detector.push(frame), self.source.bandwidth_hz)
             if heard_hz != self.cutoff_hz:
                 self._apply(heard_hz)
+        memory = self._memory
         if self._controls is not None:
+            if memory is not None and memory.push(frame, self.cutoff_hz):
+                self._controls.known = memory.brightness
             self._controls.follow()
         return frame
 

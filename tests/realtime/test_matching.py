@@ -14,17 +14,15 @@ import soxr
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from realtime.backends.wavfile import FileStream, process
 from realtime.cli import app
-from realtime.engine import EngineSettings
 from realtime.errors import FullbandError
-from realtime.matching import Match, difference, fit
-from realtime.paths import VOICE_CLIP, find_model
-from realtime.wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
+from realtime.matching import difference, fit
+from realtime.wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB, Brightness
+
+from .microphones import recorded
 
 RATE_HZ = 48_000
 CUTOFF_HZ = 8_000.0
-SPEECH = slice(0, 8 * RATE_HZ)
 SPOKEN = np.arange(4 * RATE_HZ) % RATE_HZ < RATE_HZ // 2
 
 
@@ -34,33 +32,35 @@ def _sounds(seed: int) -> NDArray[np.float32]:
     return np.asarray(0.1 * noise * SPOKEN, np.float32)
 
 
-def _equalised(samples: NDArray[np.float32], match: Match, cutoff_hz: float = CUTOFF_HZ) -> NDArray[np.float32]:
+def _equalised(samples: NDArray[np.float32], match: Brightness, cutoff_hz: float = CUTOFF_HZ) -> NDArray[np.float32]:
     frequency = np.fft.rfftfreq(len(samples), 1.0 / RATE_HZ)
     above = frequency > cutoff_hz
     gain_db = above * (match.level_db + match.tilt_db * np.log2(np.where(above, frequency / cutoff_hz, 1.0)))
     return np.fft.irfft(np.fft.rfft(samples) * 10.0 ** (gain_db / 20.0), len(samples)).astype(np.float32)
 
 
-@pytest.mark.parametrize("match", [Match(0.0, 0.0), Match(-6.0, 3.0), Match(4.0, -9.0)])
-def test_another_brightness_is_found_sound_by_other_sound(match: Match) -> None:
+@pytest.mark.parametrize("match", [Brightness(0.0, 0.0), Brightness(-6.0, 3.0), Brightness(4.0, -9.0)])
+def test_another_brightness_is_found_sound_by_other_sound(match: Brightness) -> None:
     found = fit([difference(_sounds(1), _equalised(_sounds(2), match), CUTOFF_HZ)])
     assert found == pytest.approx(match, abs=0.3)
 
 
 def test_noise_in_pauses_says_nothing() -> None:
-    voice, noise = _equalised(_sounds(2), Match(-6.0, 3.0)), np.random.default_rng(3).standard_normal(len(SPOKEN))
-    hissing = voice + _equalised(np.where(SPOKEN, 0.0, 2e-4 * noise).astype(np.float32), Match(8.0, 0.0))
+    voice, noise = _equalised(_sounds(2), Brightness(-6.0, 3.0)), np.random.default_rng(3).standard_normal(len(SPOKEN))
+    hissing = voice + _equalised(np.where(SPOKEN, 0.0, 2e-4 * noise).astype(np.float32), Brightness(8.0, 0.0))
     assert fit([difference(_sounds(1), hissing, CUTOFF_HZ)]) == pytest.approx((-6.0, 3.0), abs=0.3)
 
 
 def test_what_is_softer_than_rounding_is_no_brightness() -> None:
     quiet = 1e-5 * _sounds(1)
-    assert fit([difference(quiet, _equalised(quiet, Match(-20.0, 0.0)), CUTOFF_HZ)]) == pytest.approx((0, 0), abs=0.1)
+    assert fit([difference(quiet, _equalised(quiet, Brightness(-20.0, 0.0)), CUTOFF_HZ)]) == pytest.approx(
+        (0, 0), abs=0.1
+    )
 
 
 def test_several_recordings_meet_in_the_middle() -> None:
     bright, dull = (
-        difference(_sounds(1), _equalised(_sounds(2), Match(level_db, 3.0)), CUTOFF_HZ) for level_db in (6.0, -2.0)
+        difference(_sounds(1), _equalised(_sounds(2), Brightness(level_db, 3.0)), CUTOFF_HZ) for level_db in (6.0, -2.0)
     )
     both = fit([bright, dull])
     assert both == pytest.approx((2.0, 3.0), abs=0.3)
@@ -68,14 +68,14 @@ def test_several_recordings_meet_in_the_middle() -> None:
 
 
 def test_nothing_is_heard_above_the_end_of_a_recording() -> None:
-    cut = _equalised(_sounds(2), Match(-90.0, 0.0), 14_000.0)
+    cut = _equalised(_sounds(2), Brightness(-90.0, 0.0), 14_000.0)
     found = difference(_sounds(1), cut, CUTOFF_HZ, 13_500.0)
     assert found.octaves[-1] < np.log2(13.5 / 8.0)
     assert fit([found]) == pytest.approx((0.0, 0.0), abs=1.0)
 
 
 def test_what_cannot_be_wished_for_is_come_as_near_to_as_can_be() -> None:
-    one = difference(_sounds(1), _equalised(_sounds(2), Match(0.0, -20.0)), CUTOFF_HZ)
+    one = difference(_sounds(1), _equalised(_sounds(2), Brightness(0.0, -20.0)), CUTOFF_HZ)
     match = fit([one])
     assert match.tilt_db == HIGH_TILT_RANGE_DB[0]
     assert HIGH_LEVEL_RANGE_DB[0] <= match.level_db < -1.0
@@ -85,16 +85,8 @@ def test_what_cannot_be_wished_for_is_come_as_near_to_as_can_be() -> None:
 @pytest.fixture(scope="module")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A full-band recording by a microphone that is known to be 4 dB less bright, and 3 dB an octave more."""
-    samples, _ = soundfile.read(VOICE_CLIP, dtype="float32")
-    samples = samples[SPEECH]
-    low = soxr.resample(soxr.resample(samples, RATE_HZ, 2 * CUTOFF_HZ), 2 * CUTOFF_HZ, RATE_HZ)
-    stream = FileStream(1, RATE_HZ, EngineSettings(find_model("default"), cutoff_hz=CUTOFF_HZ))
-    stream.engine.wishes.set_high_level_db(-4.0)
-    stream.engine.wishes.set_high_tilt_db(3.0)
-    heard = np.concatenate(list(process([low[None].astype(np.float32)], stream)), axis=1)[0]
-    stream.close()
     path = tmp_path_factory.mktemp("microphone") / "studio.wav"
-    soundfile.write(path, heard, RATE_HZ, subtype="PCM_24")
+    soundfile.write(path, recorded(Brightness(-4.0, 3.0), 8.0, CUTOFF_HZ), RATE_HZ, subtype="PCM_24")
     return path
 
 
@@ -125,7 +117,7 @@ def test_what_tells_nothing_is_refused_in_a_line(microphone: Path, tmp_path: Pat
     soundfile.write(tmp_path / "silent.wav", np.zeros(2 * RATE_HZ), RATE_HZ)
     (tmp_path / "empty").mkdir()
     for arguments, words in (
-        ((tmp_path / "call.wav",), "ends at 8000 Hz"),
+        ((tmp_path / "call.wav",), "its band ends at 8000 Hz"),
         ((tmp_path / "silent.wav",), "0.0 s of speech"),
         ((tmp_path / "empty",), "no audio files"),
         ((tmp_path / "none.wav",), "no such file"),

@@ -15,6 +15,8 @@ from bench.signals.material import at_48_khz, telephone_voice
 from realtime.errors import FullbandError
 from realtime.voip.exchange import Exchange
 from realtime.voip.frames import Frame, Sink, Source, Tee, silence
+from realtime.wishes import Brightness
+from tests.realtime.microphones import narrow, recorded
 
 Samples = NDArray[np.float32]
 
@@ -276,3 +278,26 @@ def test_the_clock_keeps_time(voice: Samples) -> None:
 def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(FullbandError, match="no model file"):
         Exchange(str(tmp_path / "missing.onnx"))
+
+
+def test_a_call_whose_band_becomes_narrow_stays_as_bright_as_it_was() -> None:
+    dull = Brightness(-4.0, 3.0)
+    heard = recorded(dull, 8.0)
+    said = np.concatenate([heard, narrow(np.tile(heard, 3), 8_000.0)])
+    exchange = Exchange(max_streams=2, lanes=2)
+    try:
+        stream = exchange.connect(Voice(said, 24_000.0), Kept())
+        other = exchange.connect(Voice(narrow(said, 8_000.0), 24_000.0), Kept())
+        assert stream.batch is not None and stream.batch.engine.inference is not None
+        controls = stream.batch.engine.inference.controls
+        told = []
+        for _ in range(len(said) // 480):
+            _tick(exchange, 1)
+            if controls["level_db"][stream.lane, 0] > -100.0:  # not while its high band is faded out
+                told.append((controls["level_db"][stream.lane, 0], controls["tilt_db"][stream.lane, 0]))
+            time.sleep(0.002)
+        assert told[-1] == pytest.approx(dull, abs=1.5)
+        assert np.abs(np.diff(np.array(told), axis=0)).max() < 0.1, "it glides"
+        assert (controls["level_db"][other.lane, 0], controls["tilt_db"][other.lane, 0]) == (0.0, 0.0)
+    finally:
+        exchange.close()

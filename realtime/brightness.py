@@ -1,0 +1,128 @@
+"""How bright a voice was while all of it was heard, kept for when its band becomes narrow.
+
+A call's codec steps down, a headset takes up its telephone profile: the voice goes on, and what its high band was like
+is known. :mod:`realtime.matching` finds the level and the tilt that make the model's as bright, on a thread
+that every other one goes before.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bandwidth import FULL_BAND_HZ, recording_cutoff_hz
+from .errors import FullbandError
+from .onnx.contract import RATE_HZ
+from .wishes import Brightness
+
+#: What is remembered, and how much of it is matched: that a band has become narrow is known after seconds of speech, and
+#: what was narrow already is not matched.
+KEPT_S, _MATCHED_S = 20.0, 10.0
+
+#: What is above a narrow band is so far below the loudest sound that no sibilant is.
+_NOTHING_DB = 45.0
+_FRAME_SAMPLES = 1_024
+
+#: How quickly it is come to.
+GLIDE_DB_PER_S = 6.0
+
+#: With less there is no opinion.
+_LEAST_S = 3.0
+
+#: Mean square (-60 dBFS) of what is left out: pauses shall not drive out the speech before them.
+_QUIET_POWER = 1e-6
+
+#: Another end of the band by more asks for another match.
+_SAME = 0.025
+
+
+def _step_back() -> None:
+    # Of this thread alone, on Linux.
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+#: One voice is matched at a time, however many there are.
+_matcher = ThreadPoolExecutor(1, "brightness", _step_back)
+
+
+def _until_narrow(heard: NDArray[np.float32], cutoff_hz: float) -> NDArray[np.float32]:
+    """What comes before the band ended at *cutoff_hz*: all up to the last sound above it."""
+    frames = heard[: len(heard) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES)
+    power = np.abs(np.fft.rfft(frames * np.hanning(_FRAME_SAMPLES).astype(np.float32))) ** 2
+    above = power[:, int(1.15 * cutoff_hz * _FRAME_SAMPLES / RATE_HZ) :].sum(axis=1)
+    sounds = np.flatnonzero(above > power.sum(axis=1).max() * 10.0 ** (-_NOTHING_DB / 10.0))
+    end = (int(sounds[-1]) + 1) * _FRAME_SAMPLES if len(sounds) else 0
+    return heard[max(end - int(_MATCHED_S * RATE_HZ), 0) : end]
+
+
+def _match(heard: NDArray[np.float32], model: Path, cutoff_hz: float) -> Brightness | None:
+    # Only now: no start waits for what it needs.
+    from .matching import compare, fit
+
+    whole = _until_narrow(heard, cutoff_hz)
+    if len(whole) < _LEAST_S * RATE_HZ:
+        return None
+    try:
+        return fit([compare(whole, recording_cutoff_hz(whole, RATE_HZ), model, cutoff_hz)])
+    except FullbandError:
+        # It was no speech, or never full-band, or the model takes no wishes.
+        return None
+
+
+#: The model, and the end of the band, that a match was asked for.
+_NOTHING_ASKED: tuple[Path | None, float] = (None, 0.0)
+
+
+class BrightnessMemory:
+    """Of one voice through *model*. Fed by :meth:`push`, which costs no more than a copy; for one thread."""
+
+    def __init__(self, model: Path | None) -> None:
+        #: The model in use, which may become another.
+        self.model = model
+        #: What is wanted of the high band beside the listener's wish.
+        self.brightness = Brightness()
+        self._heard = np.zeros(int(KEPT_S * RATE_HZ), np.float32)
+        #: Where the next sample goes, counted round and round, and how many before it are remembered.
+        self._end = self._count = 0
+        self._asked = _NOTHING_ASKED
+        self._job: Future[Brightness | None] | None = None
+
+    def push(self, samples: NDArray[np.float32], cutoff_hz: float) -> bool:
+        """Take what is heard next [n] at 48 kHz, its band known to end at *cutoff_hz*; True for another match."""
+        if cutoff_hz >= FULL_BAND_HZ:
+            self._keep(samples)
+        else:
+            self._ask(cutoff_hz)
+        if self._job is None or not self._job.done():
+            return False
+        # A failure costs the match, not the host.
+        before, found = self.brightness, None if self._job.exception() else self._job.result()
+        self._job = None
+        self.brightness = found or before
+        return self.brightness != before
+
+    def _keep(self, samples: NDArray[np.float32]) -> None:
+        samples = samples[-len(self._heard) :]
+        if np.dot(samples, samples) <= _QUIET_POWER * len(samples):
+            return
+        if self._asked != _NOTHING_ASKED:
+            # The end of what was heard before was narrow.
+            self._count, self._asked = 0, _NOTHING_ASKED
+        places = np.arange(self._end, self._end + len(samples)) % len(self._heard)
+        self._heard[places] = samples
+        self._end += len(samples)
+        self._count = min(self._count + len(samples), len(self._heard))
+
+    def _ask(self, cutoff_hz: float) -> None:
+        model, asked_hz = self._asked
+        known = model == self.model and abs(cutoff_hz - asked_hz) <= _SAME * cutoff_hz
+        if known or self.model is None or self._job is not None or self._count < _LEAST_S * RATE_HZ:
+            return
+        self._asked = (self.model, cutoff_hz)
+        heard = self._heard[np.arange(self._end - self._count, self._end) % len(self._heard)]
+        self._job = _matcher.submit(_match, heard, self.model, cutoff_hz)
