@@ -20,7 +20,7 @@ from .errors import FullbandError
 from .onnx.contract import RATE_HZ
 from .wishes import Brightness
 
-#: What is remembered, and how much of it is matched: that a band has become narrow is known after seconds of speech, and
+#: What is remembered, and how much of it is matched. A band is known to be narrow after seconds of speech, and
 #: what was narrow already is not matched.
 KEPT_S, _MATCHED_S = 20.0, 10.0
 
