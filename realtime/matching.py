@@ -35,8 +35,8 @@ _HOP_SAMPLES = 1_024
 #: Bands are so many bins wide: 375 Hz.
 _BAND_BINS = 16
 
-#: Frames of speech are less than this below the mean power; the noise in pauses is not the voice's.
-_SPEECH_DB = 30.0
+#: Sounds of speech, soft fricatives too, are less than this below its mean power; noise in pauses mostly is more.
+_SPEECH_DB = 45.0
 
 #: Power in a bin of what rounding to 16 bit leaves, which is in both.
 _ROUNDING_POWER = float(np.sum(np.hanning(_WINDOW_SAMPLES) ** 2)) / (12.0 * 32_768.0**2)

@@ -47,7 +47,7 @@ def test_another_brightness_is_found_sound_by_other_sound(match: Brightness) -> 
 
 def test_noise_in_pauses_says_nothing() -> None:
     voice, noise = _equalised(_sounds(2), Brightness(-6.0, 3.0)), np.random.default_rng(3).standard_normal(len(SPOKEN))
-    hissing = voice + _equalised(np.where(SPOKEN, 0.0, 2e-4 * noise).astype(np.float32), Brightness(8.0, 0.0))
+    hissing = voice + _equalised(np.where(SPOKEN, 0.0, 5e-5 * noise).astype(np.float32), Brightness(8.0, 0.0))
     assert fit([difference(_sounds(1), hissing, CUTOFF_HZ)]) == pytest.approx((-6.0, 3.0), abs=0.3)
 
 
