@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .bandwidth import FULL_BAND_HZ, recording_cutoff_hz
 from .errors import FullbandError
 from .onnx.contract import RATE_HZ
-from .wishes import Brightness
+from .wishes import AS_IT_IS, Brightness
 
 #: What is remembered, and how much of it is matched. A band is known to be narrow after seconds of speech, and
 #: what was narrow already is not matched.
@@ -85,7 +85,7 @@ class BrightnessMemory:
         #: The model in use, which may become another.
         self.model = model
         #: What is wanted of the high band beside the listener's wish.
-        self.brightness = Brightness()
+        self.brightness = AS_IT_IS
         self._heard = np.zeros(int(KEPT_S * RATE_HZ), np.float32)
         #: Where the next sample goes, counted round and round, and how many before it are remembered.
         self._end = self._count = 0

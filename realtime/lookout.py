@@ -16,7 +16,7 @@ from .overload import OverloadControl
 from .settings.live import LiveSettings
 from .stages import StageWatch
 from .taps import Tap
-from .wishes import Brightness
+from .wishes import AS_IT_IS
 
 
 class Lookout:
@@ -29,7 +29,7 @@ class Lookout:
         self._stages = StageWatch(engine.describe_chain)
         self._detector: BandwidthDetector | None = None
         self._memory: BrightnessMemory | None = None
-        self._brightness = Brightness()
+        self._brightness = AS_IT_IS
         self._polled_s = 0.0
         self._guard: GuardControl | None = None
         self._overload = self._watch_overload()
@@ -101,7 +101,7 @@ class Lookout:
     def _keep_brightness(self, heard: NDArray[np.float32], now_s: float) -> list[str]:
         most_db = GLIDE_DB_PER_S * min(now_s - self._polled_s, 1.0)
         self._polled_s = now_s
-        wanted, lines = Brightness(), []
+        wanted, lines = AS_IT_IS, []
         if self._memory is not None:
             self._memory.model = self._engine.model_path
             if self._memory.push(heard, self._engine.cutoff_hz):

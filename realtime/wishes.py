@@ -37,6 +37,10 @@ class Brightness(NamedTuple):
         return Brightness(*(min(max(a + b, low), high) for a, b, (low, high) in zip(self, other, ranges, strict=True)))
 
 
+#: Nothing is wished.
+AS_IT_IS = Brightness()
+
+
 class Wishes:
     """Gain and mute of what is heard, level and tilt of the high band; set from any thread of the control plane.
 

@@ -22,7 +22,7 @@ from ..paths import find_model
 from ..report import Report
 from ..settings.live import load_live_settings
 from ..settings.saving import save_settings
-from ..wishes import Brightness
+from ..wishes import AS_IT_IS, Brightness
 from .options import ModelOption
 
 #: A voice of 16 kHz, as most headsets and calls have it.
@@ -127,7 +127,7 @@ def match(
     # What is said, saved and used is the same.
     wish = Brightness(round(together.level_db, 1), round(together.tilt_db, 1))
     found = [
-        Found(path, fit([one]), one.left_db(Brightness()), one.left_db(wish))
+        Found(path, fit([one]), one.left_db(AS_IT_IS), one.left_db(wish))
         for path, one in zip(paths, differences, strict=True)
     ]
     if not report.taken:

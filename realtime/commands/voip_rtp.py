@@ -12,7 +12,7 @@ import typer
 
 from ..report import Report
 from ..voip.relay import Relay, load_rtp_settings
-from .options import CutoffOption, ModelOption
+from .options import CutoffOption, LevelOption, ModelOption, TiltOption
 
 _POLL_SECONDS = 0.1
 
@@ -73,6 +73,8 @@ def rtp(
     ] = None,
     model: ModelOption = None,
     cutoff_hz: CutoffOption = None,
+    high_level_db: LevelOption = None,
+    high_tilt_db: TiltOption = None,
     bypass: Annotated[bool | None, typer.Option("--bypass/--no-bypass", help="Only pass the voice through.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after so long.")] = None,
     until_silent_s: Annotated[
@@ -91,7 +93,8 @@ def rtp(
         "listen": listen, "sdp": sdp, "input": input, "source": source, "codec": codec, "payload_type": payload_type,
         "to": to, "to_codec": to_codec, "to_payload_type": to_payload_type, "to_ptime_ms": to_ptime_ms, "dtx": dtx,
         "opus_complexity": opus_complexity, "output": output, "device": device,
-        "model": model, "cutoff_hz": cutoff_hz, "bypass": bypass, "seconds": seconds,
+        "model": model, "cutoff_hz": cutoff_hz, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db,
+        "bypass": bypass, "seconds": seconds,
         "until_silent_s": until_silent_s, "force": force,
     }  # fmt: skip
     report = Report(json_target)

@@ -12,7 +12,7 @@ from ..engine import ENGINE_PRIORITY
 from ..errors import FullbandError
 from ..guard import GUARD_RANGE_MS
 from ..paths import CONFIGS, user_presets
-from ..wishes import GAIN_RANGE_DB, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB
+from ..wishes import GAIN_RANGE_DB
 from .file import (
     FilePath,
     Given,
@@ -25,6 +25,7 @@ from .file import (
     preset_names,
     validated,
 )
+from .high_band import HighBandSettings
 from .toml_lines import Loc
 
 _PRESETS = CONFIGS / "live"
@@ -41,14 +42,13 @@ class StageSettings(Settings):
     model: str | None = None
 
 
-class LiveSettings(Settings):
+class LiveSettings(HighBandSettings):
     """Everything that ``fullband live`` can be told."""
 
     backend: Literal["auto", "portaudio", "pyaudio", "simulated"] = "auto"
     input: str | None = None
     output: str | None = None
     virtual_mic: str | None = None
-    model: str = "default"
     fallback_model: str | None = None
     rate_hz: int | None = Field(default=None, ge=8_000, le=96_000)
     block_frames: int | None = Field(default=None, ge=16, le=4_096)
@@ -60,8 +60,6 @@ class LiveSettings(Settings):
     bypass: bool = False
     muted: bool = False
     gain_db: float = Field(default=0.0, ge=GAIN_RANGE_DB[0], le=GAIN_RANGE_DB[1])
-    high_level_db: float = Field(default=0.0, ge=HIGH_LEVEL_RANGE_DB[0], le=HIGH_LEVEL_RANGE_DB[1])
-    high_tilt_db: float = Field(default=0.0, ge=HIGH_TILT_RANGE_DB[0], le=HIGH_TILT_RANGE_DB[1])
     seconds: float | None = Field(default=None, ge=0.0)
     device_latency: Literal["low", "high"] | float = "low"
     realtime_priority: int = Field(default=ENGINE_PRIORITY, ge=0, le=98)

@@ -76,6 +76,12 @@ class Batch:
         inference = self.engine.inference
         return inference is not None and "level_db" in inference.contract.controls
 
+    def takes(self, brightness: Brightness) -> bool:
+        """Whether the model takes *brightness*."""
+        inference = self.engine.inference
+        known = inference.contract.controls if inference is not None else ()
+        return all(wish == 0.0 or name in known for name, wish in brightness._asdict().items())
+
     def set_brightness(self, lane: int, brightness: Brightness | None) -> bool:
         """Of the high band in *lane*, None: without one; False where the model takes no level."""
         inference = self.engine.inference

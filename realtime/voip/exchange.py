@@ -24,6 +24,7 @@ from ..errors import FullbandError
 from ..native.batch import wait_for_any
 from ..native.histogram import Histogram, new_cells
 from ..paths import find_model
+from ..wishes import AS_IT_IS, Brightness
 from .batch import Batch
 from .frames import Sink, Source
 from .group import Group
@@ -72,12 +73,20 @@ class Exchange:
     """Streams through *model* (a shipped name, a path or ``none``), up to *max_streams* of them.
 
     Up to *lanes* of them share one run of the network; another batch is made when those that are there are full, within
-    :meth:`connect`, for which that call takes some tenths of a second. Raises :class:`FullbandError` where there is no
-    such model. Nothing moves until :meth:`start`, or within ``with``.
+    :meth:`connect`, for which that call takes some tenths of a second. High bands are as bright as *brightness* says.
+    Raises :class:`FullbandError` where there is no such model, or it takes no such wish. Nothing moves until
+    :meth:`start`, or within ``with``.
     """
 
-    def __init__(self, model: str = "default", max_streams: int = 64, lanes: int = LANES_PER_BATCH) -> None:
+    def __init__(
+        self,
+        model: str = "default",
+        max_streams: int = 64,
+        lanes: int = LANES_PER_BATCH,
+        brightness: Brightness = AS_IT_IS,
+    ) -> None:
         self.model = model
+        self._brightness = brightness
         self.max_streams = max_streams
         self.lanes = min(lanes, max_streams)
         self._lock = threading.Lock()
@@ -89,7 +98,11 @@ class Exchange:
         self._groups: tuple[Group, ...] = ()
         self._past = self._add_group(None)
         if find_model(model) is not None:
-            self._add_group(Batch(model, min(self.lanes, FIRST_LANES)))
+            batch = Batch(model, min(self.lanes, FIRST_LANES))
+            if not batch.takes(brightness):
+                batch.close()
+                raise FullbandError(f"the model '{model}' takes no such wish: {brightness} of its high band")
+            self._add_group(batch)
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._starter = self._niceness = 0
@@ -136,6 +149,7 @@ class Exchange:
             lane = batch.occupy() if batch is not None else 0
             bandwidth_hz = source.bandwidth_hz
             stream = Stream(source, sink, batch, lane, cutoff_hz or bandwidth_hz, bypass, on_close=self._close)
+            stream.set_brightness(self._brightness)
             if batch is not None and cutoff_hz is None and bandwidth_hz > _SURE_HZ:
                 stream.find_cutoff()
             group.streams = (*group.streams, stream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..brightness import GLIDE_DB_PER_S
-from ..wishes import Brightness
+from ..wishes import AS_IT_IS, Brightness
 from .batch import Batch
 from .frames import FRAME_MS
 
@@ -22,10 +22,10 @@ class Lane:
         self._batch, self._number = batch, number
         self.cutoff_hz = cutoff_hz
         self.bypass = bypass
-        self.level_db = 0.0
+        self.wished = AS_IT_IS
         #: What is known of the voice, beside what is wished; it is come to slowly.
-        self.known = Brightness()
-        self._known = Brightness()
+        self.known = AS_IT_IS
+        self._known = AS_IT_IS
         #: What the network has: the cutoff, level and tilt (None: no high band) and whether there is a bypass.
         self._given: tuple[float, Brightness | None, bool] | None = None
         self._frames_left = 0
@@ -44,7 +44,7 @@ class Lane:
                     cutoff_hz = given_hz
         self._known = self._known.towards(self.known, GLIDE_DB_PER_S * FRAME_MS / 1000.0)
         audible = not bypass and self._frames_left == 0
-        wanted = (cutoff_hz, self._known.added_to(Brightness(self.level_db)) if audible else None, bypass)
+        wanted = (cutoff_hz, self._known.added_to(self.wished) if audible else None, bypass)
         if wanted != self._given:
             self._given = wanted
             by_level = self._batch.set_brightness(self._number, wanted[1])

@@ -15,7 +15,8 @@ from ..bandwidth import CUTOFF_RANGE_HZ
 from ..errors import FullbandError
 from ..onnx.contract import RATE_HZ
 from ..paths import CONFIGS
-from ..settings.file import FilePath, Given, Settings, SettingsFile, find_preset, validated
+from ..settings.file import FilePath, Given, SettingsFile, find_preset, validated
+from ..settings.high_band import HighBandSettings
 from .codecs import CODECS, DEFAULT_COMPLEXITY, Codec, check_codec, find_codec
 from .exchange import Exchange
 from .files import FileSink, FileSource
@@ -30,7 +31,7 @@ _PRESETS = CONFIGS / "voip"
 _EVENTS_TYPE = {8_000: 101, 48_000: 110}
 
 
-class RtpSettings(Settings):
+class RtpSettings(HighBandSettings):
     """Everything that ``fullband voip rtp`` can be told; see its ``--help``."""
 
     listen: str | None = None
@@ -47,7 +48,6 @@ class RtpSettings(Settings):
     opus_complexity: int = Field(DEFAULT_COMPLEXITY, ge=0, le=10)
     output: FilePath | None = None
     device: str | None = None
-    model: str = "default"
     cutoff_hz: float | None = Field(None, ge=CUTOFF_RANGE_HZ[0], le=CUTOFF_RANGE_HZ[1])
     bypass: bool = False
     seconds: float | None = Field(None, ge=0.0)
@@ -146,7 +146,7 @@ class Relay:
         try:
             source = self._open_source()
             sink = self._open_sink()
-            self.exchange = Exchange(settings.model, max_streams=1, lanes=1)
+            self.exchange = Exchange(settings.model, max_streams=1, lanes=1, brightness=settings.brightness)
             self._stack.callback(self.exchange.close)
             self.stream = self.exchange.connect(source, sink, cutoff_hz=settings.cutoff_hz, bypass=settings.bypass)
         except BaseException:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..bandwidth import BandwidthDetector
 from ..brightness import BrightnessMemory
+from ..wishes import Brightness
 from .batch import Batch
 from .frames import Frame, Sink, Source
 from .lane import Lane
@@ -38,7 +39,7 @@ class Stream:
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
         """Tell the network where this voice's band ends; a change that is heard is made with the high band faded out.
         It is then not looked for any more."""
-        self._detector = self._memory = None
+        self._detector = None
         self._apply(cutoff_hz)
 
     def find_cutoff(self) -> None:
@@ -47,7 +48,8 @@ class Stream:
         A voice whose band becomes narrow is kept as bright as it was.
         """
         self._detector = BandwidthDetector()
-        self._memory = BrightnessMemory(self.batch.engine.model_path) if self.batch is not None else None
+        if self._memory is None and self.batch is not None:
+            self._memory = BrightnessMemory(self.batch.engine.model_path)
         self._apply(self.source.bandwidth_hz)
 
     def set_bypass(self, bypass: bool) -> None:
@@ -56,10 +58,10 @@ class Stream:
         if self._controls is not None:
             self._controls.bypass = bypass
 
-    def set_high_level_db(self, level_db: float) -> None:
-        """The level of this call's high band, where the model takes one."""
+    def set_brightness(self, brightness: Brightness) -> None:
+        """Level and tilt of this call's high band, where the model takes them."""
         if self._controls is not None:
-            self._controls.level_db = level_db
+            self._controls.wished = brightness
 
     def pull(self) -> Frame:
         """The next frame [480] of the source, heard and with the network told of it; for the exchange's clock."""

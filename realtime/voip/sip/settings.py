@@ -17,6 +17,7 @@ from pydantic import Field, Strict, field_validator
 
 from ...errors import FullbandError
 from ...settings.file import FilePath, Given, Settings, SettingsFile, validated
+from ...settings.high_band import HighBandSettings
 from ..codecs import DEFAULT_COMPLEXITY, Codec, check_codec, find_codec
 from .session import LEAST_SECONDS
 
@@ -80,7 +81,7 @@ class Place:
     port: int
 
 
-class SipSettings(Settings):
+class SipSettings(HighBandSettings):
     """Everything that ``fullband voip sip`` can be told."""
 
     listen: list[str] = Field(["127.0.0.1:5060"])
@@ -93,7 +94,6 @@ class SipSettings(Settings):
     targets: dict[str, str] = Field({})
     codec_in: list[str] = _DEFAULT_CODECS
     codec_out: list[str] = _DEFAULT_CODECS
-    model: str = "default"
     opus_complexity: int = Field(DEFAULT_COMPLEXITY, ge=0, le=10)
     ring_seconds: float = Field(60.0, gt=0.0, le=600.0)
     max_calls: int = Field(10, ge=1, le=500)

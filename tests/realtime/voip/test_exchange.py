@@ -102,7 +102,7 @@ def test_a_change_of_the_cutoff_is_made_without_the_high_band_and_leaves_the_lev
         exchange = Exchange()
         try:
             stream = exchange.connect(Voice(voice), kept, cutoff_hz=4_000.0)
-            stream.set_high_level_db(-6.0)
+            stream.set_brightness(Brightness(-6.0))
             _tick(exchange, 120)
             if change:
                 stream.set_cutoff_hz(7_000.0)
@@ -301,3 +301,19 @@ def test_a_call_whose_band_becomes_narrow_stays_as_bright_as_it_was() -> None:
         assert (controls["level_db"][other.lane, 0], controls["tilt_db"][other.lane, 0]) == (0.0, 0.0)
     finally:
         exchange.close()
+
+
+def test_what_is_wished_holds_for_every_call_and_beside_what_is_known(voice: Samples) -> None:
+    wished = Brightness(-3.0, 2.0)
+    exchange = Exchange(max_streams=2, brightness=wished)
+    try:
+        streams = [exchange.connect(Voice(voice), Kept()) for _ in range(2)]
+        _tick(exchange, 10)
+        batch = streams[0].batch
+        assert batch is not None and batch.engine.inference is not None
+        controls = batch.engine.inference.controls
+        assert [(controls["level_db"][x.lane, 0], controls["tilt_db"][x.lane, 0]) for x in streams] == [wished, wished]
+    finally:
+        exchange.close()
+    with pytest.raises(FullbandError, match=r"study-unet.*tilt \+2\.0"):
+        Exchange("study-unet", brightness=wished)
