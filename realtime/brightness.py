@@ -22,7 +22,7 @@ from .wishes import AS_IT_IS, Brightness
 
 #: What is remembered, and how much of it is matched. A band is known to be narrow after seconds of speech, and
 #: what was narrow already is not matched.
-KEPT_S, _MATCHED_S = 20.0, 10.0
+KEPT_S, _MATCHED_S = 30.0, 10.0
 
 #: What is above a narrow band is so far below the loudest sound that no sibilant is.
 _NOTHING_DB = 45.0
@@ -34,8 +34,8 @@ GLIDE_DB_PER_S = 6.0
 #: With less there is no opinion.
 _LEAST_S = 3.0
 
-#: Mean square (-60 dBFS) of what is left out: pauses shall not drive out the speech before them.
-_QUIET_POWER = 1e-6
+#: What is quieter (-60 dBFS) for longer is left out: pauses shall not drive out the speech before them.
+_QUIET_POWER, _LONGEST_PAUSE_S = 1e-6, 0.5
 
 #: Another end of the band by more asks for another match.
 _SAME = 0.025
@@ -50,28 +50,30 @@ def _step_back() -> None:
 _matcher = ThreadPoolExecutor(1, "brightness", _step_back)
 
 
-def _until_narrow(heard: NDArray[np.float32], cutoff_hz: float) -> NDArray[np.float32]:
-    """What comes before the band ended at *cutoff_hz*: all up to the last sound above it."""
+def _whole_samples(heard: NDArray[np.float32], cutoff_hz: float) -> int:
+    """How many come before the band ended at *cutoff_hz*: all up to the last sound above it."""
     frames = heard[: len(heard) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES)
     power = np.abs(np.fft.rfft(frames * np.hanning(_FRAME_SAMPLES).astype(np.float32))) ** 2
     above = power[:, int(1.15 * cutoff_hz * _FRAME_SAMPLES / RATE_HZ) :].sum(axis=1)
     sounds = np.flatnonzero(above > power.sum(axis=1).max() * 10.0 ** (-_NOTHING_DB / 10.0))
-    end = (int(sounds[-1]) + 1) * _FRAME_SAMPLES if len(sounds) else 0
-    return heard[max(end - int(_MATCHED_S * RATE_HZ), 0) : end]
+    return (int(sounds[-1]) + 1) * _FRAME_SAMPLES if len(sounds) else 0
 
 
-def _match(heard: NDArray[np.float32], model: Path, cutoff_hz: float) -> Brightness | None:
+def _match(heard: NDArray[np.float32], model: Path, cutoff_hz: float) -> tuple[int, Brightness | None]:
+    """What was narrow already at the end of *heard*, in samples, and how bright the rest is, if it tells."""
     # Only now: no start waits for what it needs.
     from .matching import compare, fit
 
-    whole = _until_narrow(heard, cutoff_hz)
-    if len(whole) < _LEAST_S * RATE_HZ:
-        return None
+    end = _whole_samples(heard, cutoff_hz)
+    whole = heard[max(end - int(_MATCHED_S * RATE_HZ), 0) : end]
     try:
-        return fit([compare(whole, recording_cutoff_hz(whole, RATE_HZ), model, cutoff_hz)])
+        if end < _LEAST_S * RATE_HZ:
+            raise FullbandError("too little was heard")
+        found = fit([compare(whole, recording_cutoff_hz(whole, RATE_HZ), model, cutoff_hz)])
     except FullbandError:
-        # It was no speech, or never full-band, or the model takes no wishes.
-        return None
+        # Or it was no speech, or never full-band, or the model takes no wishes.
+        return len(heard) - end, None
+    return len(heard) - end, found
 
 
 #: The model, and the end of the band, that a match was asked for.
@@ -89,8 +91,10 @@ class BrightnessMemory:
         self._heard = np.zeros(int(KEPT_S * RATE_HZ), np.float32)
         #: Where the next sample goes, counted round and round, and how many before it are remembered.
         self._end = self._count = 0
+        self._quiet = 0
         self._asked = _NOTHING_ASKED
-        self._job: Future[Brightness | None] | None = None
+        self._asked_at = 0
+        self._job: Future[tuple[int, Brightness | None]] | None = None
 
     def push(self, samples: NDArray[np.float32], cutoff_hz: float) -> bool:
         """Take what is heard next [n] at 48 kHz, its band known to end at *cutoff_hz*; True for another match."""
@@ -101,18 +105,22 @@ class BrightnessMemory:
         if self._job is None or not self._job.done():
             return False
         # A failure costs the match, not the host.
-        before, found = self.brightness, None if self._job.exception() else self._job.result()
-        self._job = None
+        narrow, found = (0, None) if self._job.exception() else self._job.result()
+        before, self._job = self.brightness, None
+        if self._end == self._asked_at:
+            self._end -= narrow
+            self._count -= narrow
         self.brightness = found or before
         return self.brightness != before
 
     def _keep(self, samples: NDArray[np.float32]) -> None:
         samples = samples[-len(self._heard) :]
-        if np.dot(samples, samples) <= _QUIET_POWER * len(samples):
+        quiet = np.dot(samples, samples) <= _QUIET_POWER * len(samples)
+        self._quiet = self._quiet + len(samples) if quiet else 0
+        if self._quiet > _LONGEST_PAUSE_S * RATE_HZ:
             return
-        if self._asked != _NOTHING_ASKED:
-            # The end of what was heard before was narrow.
-            self._count, self._asked = 0, _NOTHING_ASKED
+        # When the band is narrow again there is more to ask.
+        self._asked = _NOTHING_ASKED
         places = np.arange(self._end, self._end + len(samples)) % len(self._heard)
         self._heard[places] = samples
         self._end += len(samples)
@@ -123,6 +131,6 @@ class BrightnessMemory:
         known = model == self.model and abs(cutoff_hz - asked_hz) <= _SAME * cutoff_hz
         if known or self.model is None or self._job is not None or self._count < _LEAST_S * RATE_HZ:
             return
-        self._asked = (self.model, cutoff_hz)
+        self._asked, self._asked_at = (self.model, cutoff_hz), self._end
         heard = self._heard[np.arange(self._end - self._count, self._end) % len(self._heard)]
         self._job = _matcher.submit(_match, heard, self.model, cutoff_hz)

@@ -61,9 +61,18 @@ def test_a_voice_that_was_heard_anew_is_known_anew(heard: NDArray[np.float32]) -
     memory = BrightnessMemory(find_model("default"))
     _hear(memory, heard, FULL_HZ)
     assert _asked(memory)
-    _hear(memory, recorded(Brightness(1.0, -3.0), 8.0), FULL_HZ)
+    _hear(memory, np.tile(recorded(Brightness(1.0, -3.0), 8.0), 2), FULL_HZ)
     assert _asked(memory)
     assert memory.brightness == pytest.approx((1.0, -3.0), abs=1.0)
+
+
+def test_a_short_doubt_makes_nothing_forgotten(heard: NDArray[np.float32]) -> None:
+    memory = BrightnessMemory(find_model("default"))
+    _hear(memory, heard, FULL_HZ)
+    memory.push(heard[:480], 4_000.0)
+    assert _asked(memory, FULL_HZ)
+    assert _asked(memory)
+    assert memory.brightness == pytest.approx(DULL, abs=0.7)
 
 
 @pytest.mark.parametrize(
