@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +38,16 @@ _LEAST_S = 3.0
 #: What is quieter (-60 dBFS) for longer is left out: pauses shall not drive out the speech before them.
 _QUIET_POWER, _LONGEST_PAUSE_S = 1e-6, 0.5
 
+_FULL_SCALE = 32_767.0
+
 #: Another end of the band by more asks for another match.
 _SAME = 0.025
 
 
 def _step_back() -> None:
     # Of this thread alone, on Linux.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 #: One voice is matched at a time, however many there are.
@@ -65,15 +69,14 @@ def _match(heard: NDArray[np.float32], model: Path, cutoff_hz: float) -> tuple[i
     from .matching import compare, fit
 
     end = _whole_samples(heard, cutoff_hz)
-    whole = heard[max(end - int(_MATCHED_S * RATE_HZ), 0) : end]
+    narrow, whole = len(heard) - end, heard[max(end - int(_MATCHED_S * RATE_HZ), 0) : end]
+    if len(whole) < _LEAST_S * RATE_HZ:
+        return narrow, None
     try:
-        if end < _LEAST_S * RATE_HZ:
-            raise FullbandError("too little was heard")
-        found = fit([compare(whole, recording_cutoff_hz(whole, RATE_HZ), model, cutoff_hz)])
+        return narrow, fit([compare(whole, recording_cutoff_hz(whole, RATE_HZ), model, cutoff_hz)])
     except FullbandError:
-        # Or it was no speech, or never full-band, or the model takes no wishes.
-        return len(heard) - end, None
-    return len(heard) - end, found
+        # It was no speech, or never full-band, or the model takes no wishes.
+        return narrow, None
 
 
 #: The model, and the end of the band, that a match was asked for.
@@ -88,7 +91,8 @@ class BrightnessMemory:
         self.model = model
         #: What is wanted of the high band beside the listener's wish.
         self.brightness = AS_IT_IS
-        self._heard = np.zeros(int(KEPT_S * RATE_HZ), np.float32)
+        # In 16 bit: many calls at once shall not cost gigabytes.
+        self._heard = np.zeros(int(KEPT_S * RATE_HZ), np.int16)
         #: Where the next sample goes, counted round and round, and how many before it are remembered.
         self._end = self._count = 0
         self._quiet = 0
@@ -122,7 +126,7 @@ class BrightnessMemory:
         # When the band is narrow again there is more to ask.
         self._asked = _NOTHING_ASKED
         places = np.arange(self._end, self._end + len(samples)) % len(self._heard)
-        self._heard[places] = samples
+        self._heard[places] = np.clip(samples * _FULL_SCALE, -_FULL_SCALE, _FULL_SCALE)
         self._end += len(samples)
         self._count = min(self._count + len(samples), len(self._heard))
 
@@ -132,5 +136,6 @@ class BrightnessMemory:
         if known or self.model is None or self._job is not None or self._count < _LEAST_S * RATE_HZ:
             return
         self._asked, self._asked_at = (self.model, cutoff_hz), self._end
-        heard = self._heard[np.arange(self._end - self._count, self._end) % len(self._heard)]
+        places = np.arange(self._end - self._count, self._end) % len(self._heard)
+        heard = self._heard[places].astype(np.float32) / np.float32(_FULL_SCALE)
         self._job = _matcher.submit(_match, heard, self.model, cutoff_hz)

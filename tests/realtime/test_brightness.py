@@ -51,7 +51,7 @@ def test_what_was_heard_is_kept_when_the_band_becomes_narrow(heard: NDArray[np.f
     # That a band has become narrow is noticed late.
     _hear(memory, narrow(heard, NARROW_HZ), FULL_HZ)
     assert _asked(memory)
-    assert memory.brightness == pytest.approx(DULL, abs=0.7)
+    assert memory.brightness == pytest.approx(tuple(DULL), abs=0.7)
     before = memory.brightness
     assert not _asked(memory, 1.01 * NARROW_HZ) and memory.brightness == before
     assert _asked(memory, 6_000.0) and memory.brightness != before
@@ -72,7 +72,7 @@ def test_a_short_doubt_makes_nothing_forgotten(heard: NDArray[np.float32]) -> No
     memory.push(heard[:480], 4_000.0)
     assert _asked(memory, FULL_HZ)
     assert _asked(memory)
-    assert memory.brightness == pytest.approx(DULL, abs=0.7)
+    assert memory.brightness == pytest.approx(tuple(DULL), abs=0.7)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_tells_nothing_changes_nothing(said: NDArray[np.float32], model: st
 def test_brightness_is_come_to_in_steps_and_stays_within_what_can_be_set() -> None:
     near = Brightness(0.0, 1.0).towards(DULL, 0.5)
     assert near == (-0.5, 1.5)
-    assert Brightness(-3.9, 2.8).towards(DULL, 0.5) == pytest.approx(DULL)
+    assert Brightness(-3.9, 2.8).towards(DULL, 0.5) == pytest.approx(tuple(DULL))
     assert Brightness(-20.0, 10.0).added_to(Brightness(-20.0, 10.0)) == (HIGH_LEVEL_RANGE_DB[0], HIGH_TILT_RANGE_DB[1])
 
 
