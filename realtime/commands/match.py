@@ -14,9 +14,9 @@ from rich.progress import track
 from rich.table import Table
 
 from ..audiofile import find_audio, read
-from ..bandwidth import CUTOFF_RANGE_HZ, FULL_BAND_HZ, recording_cutoff_hz
+from ..bandwidth import CUTOFF_RANGE_HZ, recording_cutoff_hz
 from ..errors import FullbandError
-from ..matching import LEAST_OCTAVES, Difference, compare, fit
+from ..matching import Difference, compare, fit
 from ..onnx.contract import RATE_HZ
 from ..paths import find_model
 from ..report import Report
@@ -27,6 +27,9 @@ from .options import ModelOption
 
 #: A voice of 16 kHz, as most headsets and calls have it.
 CUTOFF_HZ = 8_000.0
+
+#: From there to a full band there are as many octaves as are needed.
+_HIGHEST_CUTOFF_HZ = 14_000.0
 
 #: A recording is judged by its beginning.
 _LONGEST_S = 60
@@ -94,7 +97,7 @@ def match(
         typer.Option(
             "--cutoff",
             min=CUTOFF_RANGE_HZ[0],
-            max=FULL_BAND_HZ / 2.0**LEAST_OCTAVES,
+            max=_HIGHEST_CUTOFF_HZ,
             help=f"Where the voice's band will end, in Hz; without it {CUTOFF_HZ:.0f}.",
         ),
     ] = None,
@@ -121,7 +124,8 @@ def match(
         raise FullbandError("'none' is no model to match: give one with --model", exit_status=2)
     edge_hz = live.cutoff_hz or CUTOFF_HZ
     paths = _recordings(recordings)
-    tracked = track(paths, "matching", console=report.console, transient=True, disable=report.taken)
+    quiet = report.taken or not report.console.is_terminal
+    tracked = track(paths, "matching", console=report.console, transient=True, disable=quiet)
     differences = [_difference(path, chosen, edge_hz) for path in tracked]
     together = fit(differences)
     # What is said, saved and used is the same.
