@@ -156,6 +156,7 @@ def tasks(plan: Plan, wanted: Mapping[matched.Place, System]) -> list[Task]:
     A system that is *wanted* otherwise for a clip and a rate is scored so.
     """
     work = []
+    lows = [System(name) for name in plan.baselines if name == "sinc"]
     for rate_hz in plan.rates_hz:
         filtered = conditions.filters(rate_hz, few=plan.filters == "few") if plan.filters != "none" else []
         coded = conditions.codecs(rate_hz) if plan.codecs else []
@@ -166,7 +167,7 @@ def tasks(plan: Plan, wanted: Mapping[matched.Place, System]) -> list[Task]:
             if filtered:
                 work.append(Task(clip, tuple(filtered), systems, False))
             if coded:
-                work.append(Task(clip, tuple(coded), (System("sinc"), *systems), False))
+                work.append(Task(clip, tuple(coded), (*lows, *systems), False))
     voices = tuple(sorted(plan.clips, key=lambda clip: (clip.seconds < 4.0, clip.seconds))[:4])
     work += [Task(None, (), (system,), False, tuple(plan.rates_hz), voices) for system in plan.systems]
     return sorted(work, key=lambda task: -task.weight)

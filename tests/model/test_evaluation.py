@@ -179,6 +179,14 @@ def test_progress_adds_up_and_every_clip_counts_once(tmp_path: Path) -> None:
     assert "visqol" not in line.scores
 
 
+@pytest.mark.parametrize("baselines", [[], ["sinc", "fold"]])
+def test_codecs_are_scored_beside_the_low_band_where_baselines_are(tmp_path: Path, baselines: list[str]) -> None:
+    clips = find_clips(write_corpus(tmp_path / "voices", speakers=1, clips=1), "test")
+    plan = Plan(clips, find_systems(["light"]), rates_hz=[8_000], baselines=baselines, filters="none", visqol=False)
+    lines = evaluate(plan).find("all", "codec")
+    assert {line.system for line in lines} == {"light", *baselines[:1]}
+
+
 def test_the_command_scores_several_models_side_by_side(tmp_path: Path) -> None:
     data = write_corpus(tmp_path / "voices", speakers=1)
     options = ("--rate", "16000", "--quick", "--jobs", "1", "--json", "-", "--markdown", str(tmp_path / "report.md"))
