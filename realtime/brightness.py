@@ -89,7 +89,7 @@ class BrightnessMemory:
     def __init__(self, model: Path | None) -> None:
         #: The model in use, which may become another.
         self.model = model
-        #: What is wanted of the high band beside the listener's wish.
+        #: What is wanted of the high band, where the listener wishes nothing.
         self.brightness = AS_IT_IS
         # In 16 bit: many calls at once shall not cost gigabytes.
         self._heard = np.zeros(int(KEPT_S * RATE_HZ), np.int16)

@@ -41,8 +41,10 @@ class Lookout:
     def follow(self, settings: LiveSettings) -> None:
         """Look after it as other *settings* want it, from the beginning."""
         self._detector = BandwidthDetector() if settings.cutoff_hz is None else None
-        remembers = self._detector is not None and settings.keep_brightness
-        self._memory = BrightnessMemory(self._engine.model_path) if remembers else None
+        if self._detector is None or not settings.keep_brightness:
+            self._memory = None
+        elif self._memory is None:
+            self._memory = BrightnessMemory(self._engine.model_path)
         if not settings.feedback_guard:
             self.feedback.release()
         self.follow_guard(settings)
@@ -104,9 +106,11 @@ class Lookout:
         wanted, lines = AS_IT_IS, []
         if self._memory is not None:
             self._memory.model = self._engine.model_path
-            if self._memory.push(heard, self._engine.cutoff_hz):
-                lines.append(f"the high band is kept as bright as it was heard: {self._memory.brightness}")
-            wanted = self._memory.brightness
+            found = self._memory.push(heard, self._engine.cutoff_hz)
+            # What somebody has set is meant as it is.
+            if self._engine.wishes.wished == AS_IT_IS:
+                wanted = self._memory.brightness
+                lines += [f"the high band is kept as bright as it was heard: {wanted}"] if found else []
         if wanted != self._brightness:
             self._brightness = self._brightness.towards(wanted, most_db)
             self._engine.wishes.set_known(self._brightness)

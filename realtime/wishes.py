@@ -100,7 +100,12 @@ class Wishes:
     @property
     def brightness(self) -> Brightness:
         """What a model is told: what the listener wishes and what is known."""
-        return self._known.added_to(Brightness(self.high_level_db, self.high_tilt_db))
+        return self._known.added_to(self.wished)
+
+    @property
+    def wished(self) -> Brightness:
+        """What the listener wishes alone."""
+        return Brightness(self.high_level_db, self.high_tilt_db)
 
     def set_known(self, brightness: Brightness) -> None:
         """Have the high band as bright as the voice is known to be, beside what the listener wishes."""

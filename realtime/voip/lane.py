@@ -23,7 +23,7 @@ class Lane:
         self.cutoff_hz = cutoff_hz
         self.bypass = bypass
         self.wished = AS_IT_IS
-        #: What is known of the voice, beside what is wished; it is come to slowly.
+        #: What is known of the voice, for where nothing is wished; it is come to slowly.
         self.known = AS_IT_IS
         self._known = AS_IT_IS
         #: What the network has: the cutoff, level and tilt (None: no high band) and whether there is a bypass.
@@ -42,7 +42,8 @@ class Lane:
                 self._frames_left -= 1
                 if self._frames_left > SETTLE_FRAMES:
                     cutoff_hz = given_hz
-        self._known = self._known.towards(self.known, GLIDE_DB_PER_S * FRAME_MS / 1000.0)
+        known = self.known if self.wished == AS_IT_IS else AS_IT_IS
+        self._known = self._known.towards(known, GLIDE_DB_PER_S * FRAME_MS / 1000.0)
         audible = not bypass and self._frames_left == 0
         wanted = (cutoff_hz, self._known.added_to(self.wished) if audible else None, bypass)
         if wanted != self._given:

@@ -284,9 +284,11 @@ def test_a_call_whose_band_becomes_narrow_stays_as_bright_as_it_was() -> None:
     dull = Brightness(-4.0, 3.0)
     heard = recorded(dull, 8.0)
     said = np.concatenate([heard, narrow(np.tile(heard, 3), 8_000.0)])
-    exchange = Exchange(max_streams=2, lanes=2)
+    exchange = Exchange(max_streams=3, lanes=3)
     try:
         stream = exchange.connect(Voice(said, 24_000.0), Kept())
+        wished = exchange.connect(Voice(said, 24_000.0), Kept())
+        wished.set_brightness(Brightness(2.0, 0.0))
         other = exchange.connect(Voice(narrow(said, 8_000.0), 24_000.0), Kept())
         assert stream.batch is not None and stream.batch.engine.inference is not None
         controls = stream.batch.engine.inference.controls
@@ -299,11 +301,12 @@ def test_a_call_whose_band_becomes_narrow_stays_as_bright_as_it_was() -> None:
         assert told[-1] == pytest.approx(tuple(dull), abs=1.5)
         assert np.abs(np.diff(np.array(told), axis=0)).max() < 0.1, "it glides"
         assert (controls["level_db"][other.lane, 0], controls["tilt_db"][other.lane, 0]) == (0.0, 0.0)
+        assert (controls["level_db"][wished.lane, 0], controls["tilt_db"][wished.lane, 0]) == (2.0, 0.0)
     finally:
         exchange.close()
 
 
-def test_what_is_wished_holds_for_every_call_and_beside_what_is_known(voice: Samples) -> None:
+def test_what_is_wished_holds_for_every_call(voice: Samples) -> None:
     wished = Brightness(-3.0, 2.0)
     exchange = Exchange(max_streams=2, brightness=wished)
     try:
