@@ -23,7 +23,7 @@ from .bandwidth import FULL_BAND_HZ
 from .engine import EngineSettings
 from .errors import FullbandError
 from .onnx.contract import RATE_HZ
-from .wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB, Brightness
+from .wishes import AS_IT_IS, HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB, Brightness
 
 #: A recording that reaches less far above the cutoff says too little of the slope; one with less speech, of anything.
 LEAST_OCTAVES = 0.5
@@ -80,9 +80,16 @@ def difference(
 
 
 def fit(differences: Sequence[Difference]) -> Brightness:
-    """The level and tilt, within what can be wished for, that leave least of *differences*, each counting alike."""
+    """The level and tilt, within what can be wished for, that leave least of *differences*, each counting alike.
+
+    Those that reach less than :data:`LEAST_OCTAVES` above the cutoff are left out; without any it is :data:`AS_IT_IS`.
+    """
+    # The middle of the highest band lies a little below the end.
+    telling = [one for one in differences if len(one.octaves) and one.octaves[-1] >= 0.9 * LEAST_OCTAVES]
+    if not telling:
+        return AS_IT_IS
     normal, wanted = np.zeros((2, 2)), np.zeros(2)
-    for one in differences:
+    for one in telling:
         line = np.stack([np.ones_like(one.octaves), one.octaves])
         normal += line @ line.T / len(one.octaves)
         wanted += line @ one.wanted_db / len(one.octaves)

@@ -57,7 +57,7 @@ class Wishes:
         self.gain_db = 0.0
         self.high_level_db = 0.0
         self.high_tilt_db = 0.0
-        self._known = Brightness()
+        self._known = AS_IT_IS
         self.muted = False
 
     @property

@@ -214,12 +214,9 @@ def evaluate(plan: Plan, advance: Callable[[float], None] | None = None) -> Eval
     """Run *plan*; *advance* is told the share of the work that each finished task was."""
     advance = advance or (lambda share: None)
     wanted: dict[matched.Place, System] = {}
-    share = 0.0
+    share = _MATCHING if plan.matched else 0.0
     if plan.matched:
-        share = _MATCHING
-        wanted = matched.match(
-            plan.clips, plan.rates_hz, plan.systems, plan.jobs, lambda part: advance(_MATCHING * part)
-        )
+        wanted = matched.match(plan.clips, plan.rates_hz, plan.systems, plan.jobs, lambda part: advance(share * part))
     work_list = tasks(plan, wanted)
     total = sum(task.weight for task in work_list) / (1.0 - share)
     result = Evaluation()

@@ -44,12 +44,8 @@ def work(task: Task) -> list[tuple[Place, Difference]]:
         given = Given(way.apply(samples), way.cutoff_hz, samples)
         for system in task.systems:
             (heard,) = estimate(system, [given])
-            found.append(
-                (
-                    Place(task.clip, rate_hz, system),
-                    difference(heard, samples, way.cutoff_hz, end_hz - LIMIT_MARGIN_HZ),
-                )
-            )
+            off = difference(heard, samples, way.cutoff_hz, end_hz - LIMIT_MARGIN_HZ)
+            found.append((Place(task.clip, rate_hz, system), off))
     return found
 
 

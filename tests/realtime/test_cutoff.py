@@ -6,13 +6,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from realtime.engine import Engine, EngineSettings, StreamFormat
 from realtime.native.continuation import FADE_SAMPLES
-from realtime.paths import VOICE_CLIP, find_model
+from realtime.paths import find_model
+from tests.realtime.microphones import narrow, voice
 from tests.realtime.playing import play
 
 RATE_HZ = 48_000
@@ -24,9 +23,8 @@ SEGMENT = 240
 
 @cache
 def _voice(band_hz: float) -> NDArray[np.float32]:
-    samples, _ = soundfile.read(VOICE_CLIP, dtype="float32", stop=2 * RATE_HZ)
-    narrow = soxr.resample(soxr.resample(samples, RATE_HZ, 2 * band_hz), 2 * band_hz, RATE_HZ)
-    return np.asarray(narrow[: len(samples) // 1024 * 1024], np.float32)
+    samples = narrow(voice(2.0), band_hz)
+    return samples[: len(samples) // 1024 * 1024]
 
 
 def _heard(

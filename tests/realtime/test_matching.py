@@ -76,6 +76,13 @@ def test_nothing_is_heard_above_the_end_of_a_recording() -> None:
     assert fit([found]) == pytest.approx((0.0, 0.0), abs=1.0)
 
 
+def test_what_reaches_no_further_than_the_cutoff_has_no_say() -> None:
+    telling = difference(_sounds(1), _equalised(_sounds(2), Brightness(-6.0, 3.0)), CUTOFF_HZ)
+    ended = [difference(_sounds(1), _sounds(2), CUTOFF_HZ, end_hz) for end_hz in (4_000.0, 8_400.0, 9_000.0)]
+    assert fit([telling, *ended]) == fit([telling])
+    assert fit(ended) == (0.0, 0.0)
+
+
 def test_what_cannot_be_wished_for_is_come_as_near_to_as_can_be() -> None:
     one = difference(_sounds(1), _equalised(_sounds(2), Brightness(0.0, -20.0)), CUTOFF_HZ)
     match = fit([one])
