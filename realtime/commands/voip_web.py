@@ -11,6 +11,7 @@ import typer
 from ..report import Report
 from ..voip.web.host import Host
 from ..voip.web.settings import load_web_settings
+from .options import LevelOption, ModelOption, TiltOption
 from .voip_sip import plainly
 
 
@@ -42,7 +43,9 @@ def web(
             help="What the page has to know; or the variable FULLBAND_WEB_TOKEN. Needed beyond loopback.",
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="A shipped name, an .onnx file, or 'none'.")] = None,
+    model: ModelOption = None,
+    high_level_db: LevelOption = None,
+    high_tilt_db: TiltOption = None,
     max_sessions: Annotated[int | None, typer.Option("--max-sessions", help="Pages at once.")] = None,
     max_minutes: Annotated[float | None, typer.Option("--max-minutes", help="The longest session.")] = None,
     max_upload_mb: Annotated[float | None, typer.Option("--max-upload-mb", help="The largest recording.")] = None,
@@ -65,7 +68,8 @@ def web(
     """
     given: dict[str, Any] = {
         "listen": listen, "media_address": media_address or None, "cert": cert, "key": key, "token_file": token_file,
-        "model": model, "max_sessions": max_sessions, "max_minutes": max_minutes, "max_upload_mb": max_upload_mb,
+        "model": model, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db,
+        "max_sessions": max_sessions, "max_minutes": max_minutes, "max_upload_mb": max_upload_mb,
         "records": records, "metrics_port": metrics_port,
     }  # fmt: skip
     settings = load_web_settings(config, {name: value for name, value in given.items() if value is not None})

@@ -99,10 +99,10 @@ class Exchange:
         self._past = self._add_group(None)
         if find_model(model) is not None:
             batch = Batch(model, min(self.lanes, FIRST_LANES))
-            if not batch.takes(brightness):
+            self._add_group(batch)
+            if not self.takes(brightness):
                 batch.close()
                 raise FullbandError(f"the model '{model}' takes no such wish: {brightness} of its high band")
-            self._add_group(batch)
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._starter = self._niceness = 0
@@ -118,6 +118,10 @@ class Exchange:
     @property
     def _batches(self) -> list[Batch]:
         return [group.batch for group in self._groups if group.batch is not None]
+
+    def takes(self, brightness: Brightness) -> bool:
+        """Whether high bands here can be as *brightness* says."""
+        return brightness == AS_IT_IS or any(batch.takes(brightness) for batch in self._batches)
 
     @property
     def delay_ms(self) -> float:

@@ -4,11 +4,11 @@
 |---|---|
 | ``GET /``, ``/app.js`` … | the page |
 | ``GET /api/info`` | limits, bands, codecs, the model card's tables |
-| ``POST /api/sessions`` | ``{sdp, band, bypass}`` → ``{id, sdp}`` |
+| ``POST /api/sessions`` | ``{sdp, band, bypass, level_db, tilt_db}`` → ``{id, sdp}`` |
 | ``GET /api/sessions/ID/events`` | a WebSocket: figures as JSON, columns of both spectrograms as bytes; takes wishes |
 | ``GET /api/sessions/ID/before.wav``, ``after.wav`` | the last recording |
 | ``DELETE /api/sessions/ID`` | hung up |
-| ``POST /api/files?band=`` | a recording → ``{id, …}`` |
+| ``POST /api/files?band=&level_db=&tilt_db=`` | a recording → ``{id, …}`` |
 | ``GET /api/files/ID/before.wav``, ``after.wav``, ``spectrum`` | what became of it |
 
 What is refused is refused as ``{"error": LINE}``: 400 what makes no sense, 401 without the token, 403 and 421 another
@@ -36,6 +36,7 @@ from .settings import WebSettings
 from .taps import BAND_HZ, COLUMN_SAMPLES, RANGE_DB
 from .taps import BANDS as SPECTRUM_BANDS
 from .uploads import Uploads
+from .wishes import RANGES_DB
 
 _STATIC = Path(__file__).resolve().parent / "static"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -84,6 +85,11 @@ class Server:
                 "model": settings.model,
                 "bands": [{"name": band.name, "label": band.label} for band in BANDS.values()],
                 "codecs": [codec.name for codec in CODECS],
+                "wishes": {
+                    name: {"range": limits, "value": getattr(settings.brightness, name)}
+                    for name, limits in RANGES_DB.items()
+                    if self._sessions.takes(name)
+                },
                 "limits": {
                     "minutes": settings.max_minutes,
                     "record_seconds": settings.max_record_seconds,
@@ -109,7 +115,8 @@ class Server:
         if not isinstance(sdp, str) or not isinstance(bypass, bool):
             raise Refused(400, 'wanted: {"sdp": text, "band": name, "bypass": true or false}')
         band = _band(asked.get("band", "telephone"))
-        session, answer = await self._sessions.open(request.remote or "", sdp, band, bypass)
+        brightness = self._sessions.brightness(asked)
+        session, answer = await self._sessions.open(request.remote or "", sdp, band, bypass, brightness)
         return web.json_response({"id": session.id, "sdp": answer})
 
     async def _hang_up(self, request: web.Request) -> web.Response:
@@ -159,8 +166,9 @@ class Server:
     async def _upload(self, request: web.Request) -> web.Response:
         self._guard.check_session(request)
         band = _band(request.query.get("band", "telephone")).name
+        brightness = self._sessions.brightness(request.query)
         body = request.content.iter_chunked(65_536)
-        return web.json_response(await self._uploads.convert(body, request.content_length, band))
+        return web.json_response(await self._uploads.convert(body, request.content_length, band, brightness))
 
     async def _converted(self, request: web.Request) -> web.Response:
         file = request.match_info["file"]

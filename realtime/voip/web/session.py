@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import FullbandError
 from ...onnx.contract import RATE_HZ
+from ...wishes import Brightness
 from ..codecs import OPUS
 from ..exchange import Exchange
 from ..frames import FRAME_MS, Frame
@@ -23,6 +24,7 @@ from .offer import Offer, write_answer
 from .settings import WebSettings
 from .taps import SpectrumTap, Take
 from .transport import PEER, Transport
+from .wishes import amended
 
 #: A page that has an answer opens its events within this time, or is not there.
 _OPEN_S = 15.0
@@ -105,6 +107,7 @@ class Session:
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._exchange = exchange
         self._settings = settings
+        self._brightness = settings.brightness
         self._over = over
         self._transport = Transport(settings.media_addresses(), self._gone)
         self._timers: list[asyncio.TimerHandle] = []
@@ -116,7 +119,7 @@ class Session:
         self._take: Take | None = None
         self._watched = False
 
-    async def answer(self, offer: Offer, band: Band, bypass: bool) -> str:
+    async def answer(self, offer: Offer, band: Band, bypass: bool, brightness: Brightness) -> str:
         """Answer the page's offer; media moves as soon as it can. Raises :class:`Refused`."""
         own = await self._transport.gather()
         if not own.candidates:
@@ -149,6 +152,7 @@ class Session:
             stream.close()
             raise Refused(503, self.ended.result())
         self._voice.stream = self._stream = stream
+        self._set_brightness(brightness)
         self.record.enhanced = [stream.batch is not None]
         self._connecting = asyncio.ensure_future(self._connect(offer))
         self._timers.append(loop.call_later(_OPEN_S, self._unwatched))
@@ -168,7 +172,10 @@ class Session:
     # -- what a page can wish -----------------------------------------------------------------------------------------
 
     def wish(self, wishes: dict[str, Any]) -> None:
-        """``bypass``, ``record``: true or false; ``band``: a name. Raises :class:`Refused` for anything else."""
+        """``bypass``, ``record``: true or false; ``band``: a name; ``level_db``, ``tilt_db``: of the high band.
+
+        Raises :class:`Refused` for anything else.
+        """
         for key, value in wishes.items():
             if key == "bypass" and isinstance(value, bool):
                 if self._stream is not None:
@@ -178,8 +185,15 @@ class Session:
                     self._voice.band = BANDS[value]
             elif key == "record" and isinstance(value, bool):
                 self._record(value)
+            elif key in Brightness._fields:
+                self._set_brightness(amended(self._brightness, {key: value}, self._exchange))
             else:
                 raise Refused(400, f"cannot do {key[:40]!r} with {str(value)[:40]!r}")
+
+    def _set_brightness(self, brightness: Brightness) -> None:
+        self._brightness = brightness
+        if self._stream is not None:
+            self._stream.set_brightness(brightness)
 
     def _record(self, on: bool) -> None:
         voice = self._voice
@@ -238,6 +252,7 @@ class Session:
             "bypass": stream.bypass,
             "enhanced": stream.batch is not None,
             "cutoff_hz": stream.cutoff_hz,
+            **self._brightness._asdict(),
             "latency_ms": {name: round(ms, 2) for name, ms in parts.items()},
             "high_before_dbfs": voice.spectrum.high_dbfs,
             "high_after_dbfs": ear.spectrum.high_dbfs,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...wishes import AS_IT_IS, Brightness
 from ..exchange import Exchange
 from ..sip.records import Records
 from .band import Band
@@ -13,6 +14,7 @@ from .guard import Refused
 from .offer import read_offer
 from .session import Session
 from .settings import WebSettings
+from .wishes import amended
 
 
 class Sessions:
@@ -36,12 +38,22 @@ class Sessions:
         """How many there are now."""
         return len(self._open)
 
+    def takes(self, wish: str) -> bool:
+        """Whether the model takes a *wish*, by its name in :class:`Brightness`."""
+        return self._exchange.takes(AS_IT_IS._replace(**{wish: 1.0}))
+
+    def brightness(self, asked: Mapping[str, object]) -> Brightness:
+        """What *asked* wishes, beside the settings. Raises :class:`Refused`."""
+        return amended(self._settings.brightness, asked, self._exchange)
+
     @property
     def lost(self) -> int:
         """Records that could not be written."""
         return self._records.lost
 
-    async def open(self, source: str, sdp: str, band: Band, bypass: bool) -> tuple[Session, str]:
+    async def open(
+        self, source: str, sdp: str, band: Band, bypass: bool, brightness: Brightness
+    ) -> tuple[Session, str]:
         """A session and the answer to *sdp*. Raises :class:`Refused`."""
         if self.draining:
             raise Refused(503, "this host is shutting down")
@@ -52,7 +64,7 @@ class Sessions:
         self._open[session.id] = session
         self._empty.clear()
         try:
-            return session, await session.answer(offer, band, bypass)
+            return session, await session.answer(offer, band, bypass, brightness)
         except BaseException as error:
             session.record.answered_s = None
             session.end(str(error) or "the page went away")

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from ...errors import FullbandError
-from ...settings.file import FilePath, Given, Settings, SettingsError, SettingsFile, validated
+from ...settings.file import FilePath, Given, SettingsError, SettingsFile, validated
+from ...settings.high_band import HighBandSettings
 from ..codecs import DEFAULT_COMPLEXITY
 from ..media import Address
 
@@ -27,12 +28,11 @@ REFUSED = {"token": "no token in the configuration; name a token_env or a token_
 _LEAST_TOKEN_CHARACTERS = 16
 
 
-class WebSettings(Settings):
+class WebSettings(HighBandSettings):
     """Everything that ``fullband voip web`` can be told."""
 
     listen: str = f"127.0.0.1:{_DEFAULT_PORT}"
     media_address: list[str] = Field([])
-    model: str = "default"
     opus_complexity: int = Field(DEFAULT_COMPLEXITY, ge=0, le=10)
     cert: FilePath | None = None
     key: FilePath | None = None

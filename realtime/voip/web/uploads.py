@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ...wishes import Brightness
 from .conversion import AFTER, BEFORE, SPECTRUM, UPLOADED
 from .guard import Refused
 from .settings import WebSettings
@@ -42,7 +43,9 @@ class Uploads:
         self._running: asyncio.subprocess.Process | None = None
         self.conversions = 0
 
-    async def convert(self, body: AsyncIterator[bytes], announced: int | None, band: str) -> dict[str, Any]:
+    async def convert(
+        self, body: AsyncIterator[bytes], announced: int | None, band: str, brightness: Brightness
+    ) -> dict[str, Any]:
         """Take *body*, limit it to *band*, convert it; gives name and figures. Raises :class:`Refused`."""
         if self._waiting >= _MOST_WAITING:
             raise Refused(503, f"{_MOST_WAITING} recordings wait already; try again later", Retry_After="10")
@@ -53,7 +56,7 @@ class Uploads:
             folder.mkdir(mode=0o700)
             await self._take(body, announced, folder / UPLOADED)
             async with self._turn:
-                figures = await self._run(folder, band)
+                figures = await self._run(folder, band, brightness)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, OSError):
@@ -80,7 +83,7 @@ class Uploads:
         if size == 0:
             raise Refused(400, "the request holds no recording")
 
-    async def _run(self, folder: Path, band: str) -> dict[str, Any]:
+    async def _run(self, folder: Path, band: str, brightness: Brightness) -> dict[str, Any]:
         model = self._settings.model
         if Path(model).is_file():
             model = str(Path(model).resolve())
@@ -93,6 +96,7 @@ class Uploads:
             band,
             model,
             str(most_s),
+            *map(str, brightness),
             cwd=folder,
             env=_environment(),
             stdin=asyncio.subprocess.DEVNULL,

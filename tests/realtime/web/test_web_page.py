@@ -160,6 +160,32 @@ def test_a_page_hears_itself_full_band_and_as_it_was_with_bypass(place: Place) -
     assert "fault" not in place.host.log
 
 
+def test_what_is_added_is_as_loud_as_the_slider_says(place: Place) -> None:
+    visitor = Visitor(place.browser, place.host.address)
+    page = visitor.page
+    page.get_by_label("Before the network hears it").select_option("telephone")
+    page.get_by_role("button", name="Start").press("Enter")
+    expect_status(visitor, "Connected")
+    visitor.listen()
+    added_db = {}
+    for key, said in (("Home", "−24 dB"), ("End", "+12 dB")):
+        slider = page.get_by_role("slider", name="Level")
+        slider.press(key)
+        assert slider.get_attribute("aria-valuetext") == said
+        page.wait_for_timeout(500)
+        visitor.heard()
+        page.wait_for_timeout(_LOOK_MS)
+        heard = visitor.heard()
+        added_db[key] = power_db(heard, 5_000, 16_000) - power_db(heard, 300, 3_000)
+    page.get_by_role("button", name="As it is").press("Enter")
+    assert page.locator("#wishes").inner_text().count("as it is") == 2
+    page.get_by_role("button", name="Stop").press("Enter")
+    expect_status(visitor, "Stopped")
+    page.close()
+    assert added_db["End"] - added_db["Home"] > 20.0
+    assert visitor.complaints == []
+
+
 @pytest.mark.slow
 def test_a_recording_is_played_before_and_after(place: Place) -> None:
     visitor = Visitor(place.browser, place.host.address)

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 from aiohttp import WSMsgType
+from numpy.typing import NDArray
+
+from tests.sip_peers import voice
 
 from .offers import OFFER, running
 
@@ -22,11 +25,14 @@ def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(test, 120.0))
 
 
-def wav(seconds: float, rate_hz: int = 8_000) -> bytes:
+def as_wav(samples: NDArray[Any], rate_hz: int) -> bytes:
     file = io.BytesIO()
-    samples = 0.1 * np.random.default_rng(3).standard_normal(int(seconds * rate_hz))
     soundfile.write(file, samples, rate_hz, format="WAV")
     return file.getvalue()
+
+
+def wav(seconds: float, rate_hz: int = 8_000) -> bytes:
+    return as_wav(0.1 * np.random.default_rng(3).standard_normal(int(seconds * rate_hz)), rate_hz)
 
 
 JSON = {"Content-Type": "application/json"}
@@ -47,12 +53,20 @@ REFUSED = {
     "a number for sdp": ("POST", "/api/sessions", {"json": {"sdp": 1}}, 400),
     "no SDP": ("POST", "/api/sessions", {"json": {"sdp": "hello"}}, 400),
     "no such band": ("POST", "/api/sessions", {"json": {"sdp": OFFER, "band": "radio"}}, 400),
+    "a level that is no number": ("POST", "/api/sessions", {"json": {"sdp": OFFER, "level_db": "loud"}}, 400),
+    "a level that is true": ("POST", "/api/sessions", {"json": {"sdp": OFFER, "level_db": True}}, 400),
+    "a level that is nothing": ("POST", "/api/sessions", {"json": {"sdp": OFFER, "level_db": None}}, 400),
+    "a level without end": ("POST", "/api/sessions", {"json": {"sdp": OFFER, "level_db": float("nan")}}, 400),
+    "too great a level": ("POST", "/api/sessions", {"json": {"sdp": OFFER, "level_db": 13}}, 400),
+    "a tilt without a model": ("POST", "/api/sessions", {"json": {"sdp": OFFER, "tilt_db": 1.0}}, 400),
     "too long an offer": ("POST", "/api/sessions", {"json": {"sdp": "x" * 70_000}}, 413),
     "no such session": ("GET", "/api/sessions/abc/events", {}, 404),
     "no such recording": ("GET", "/api/files/abc/before.wav", {}, 404),
     "a path that leads out": ("GET", "/api/files/abc/..%2f..%2fetc%2fpasswd", {}, 404),
     "an empty upload": ("POST", "/api/files", {"data": b""}, 400),
     "an upload for no such band": ("POST", "/api/files?band=radio", {"data": b"x"}, 400),
+    "an upload for too great a tilt": ("POST", "/api/files?tilt_db=-12.5", {"data": b"x"}, 400),
+    "an upload for a level without a model": ("POST", "/api/files?level_db=1", {"data": b"x"}, 400),
     "a page from elsewhere": ("GET", "/api/info", {"headers": {"Origin": "http://evil.example"}}, 403),
     "another name for this machine": ("GET", "/api/info", {"headers": {"Host": "evil.example"}}, 421),
 }
@@ -100,7 +114,16 @@ def test_the_page_takes_nothing_from_elsewhere() -> None:
             assert status == 200
             assert "default-src 'none'" in headers["Content-Security-Policy"]
             assert b"http://" not in page and b"https://" not in page
-            for name in ("app.js", "api.js", "call.js", "recording.js", "spectrogram.js", "tables.js", "style.css"):
+            for name in (
+                "app.js",
+                "api.js",
+                "call.js",
+                "brightness.js",
+                "recording.js",
+                "spectrogram.js",
+                "tables.js",
+                "style.css",
+            ):
                 assert (await host.ask("GET", f"/{name}"))[0] == 200
             _, info, _ = await host.ask("GET", "/api/info")
             assert {band["name"] for band in info["bands"]} == {"telephone", "wideband", "full"}
@@ -194,6 +217,30 @@ def test_a_page_that_is_closed_ends_its_session_and_wrong_wishes_do_not() -> Non
     run(test())
 
 
+def test_a_page_is_told_what_its_model_can_be_wished_and_where_that_begins() -> None:
+    async def test() -> None:
+        async with running() as host:
+            assert (await host.ask("GET", "/api/info"))[1]["wishes"] == {}
+        async with running(model="light", high_tilt_db=-2.0) as host:
+            _, info, _ = await host.ask("GET", "/api/info")
+            assert info["wishes"] == {
+                "level_db": {"range": [-24.0, 12.0], "value": 0.0},
+                "tilt_db": {"range": [-12.0, 12.0], "value": -2.0},
+            }
+            _, opened, _ = await host.offer(level_db=3)
+            socket = await host.client.ws_connect(f"/api/sessions/{opened['id']}/events")
+            figures = await told(socket, "figures")
+            assert (figures["level_db"], figures["tilt_db"]) == (3.0, -2.0)
+            await socket.send_json({"tilt_db": 12.1})
+            assert "from -12 to 12" in await told(socket, "error")
+            await socket.send_json({"tilt_db": 1.5})
+            while (figures := await told(socket, "figures"))["tilt_db"] != 1.5:
+                pass
+            assert figures["level_db"] == 3.0
+
+    run(test())
+
+
 def test_the_longest_time_ends_a_session_and_the_page_is_told() -> None:
     async def test() -> None:
         async with running() as host:
@@ -240,6 +287,12 @@ def test_a_recording_comes_back_as_fullband_file_makes_it() -> None:
             assert np.linalg.norm(after - before) < 0.02 * np.linalg.norm(before)
             _, spectrum, _ = await host.ask("GET", f"/api/files/{made['id']}/spectrum")
             assert len(spectrum) == 50 * 2 * 120
+            levels_dbfs = []
+            for wish in ("level_db=0", "level_db=-20"):
+                path = f"/api/files?band=telephone&{wish}"
+                _, spoken, _ = await host.ask("POST", path, data=as_wav(voice(48_000)[:48_000], 48_000))
+                levels_dbfs.append(spoken["high_after_dbfs"])
+            assert levels_dbfs[0] - levels_dbfs[1] == pytest.approx(20.0, abs=2.0)
             for data, line in ((b"not audio at all", "cannot be read as audio"), (wav(3.0), "2 s are taken")):
                 status, body, _ = await host.ask("POST", "/api/files", data=data)
                 assert status == 422

@@ -1,6 +1,7 @@
 // The page: what can be pressed, and what is shown.
 
 import { ask, Refused, setToken } from "./api.js";
+import { Brightness } from "./brightness.js";
 import { Call } from "./call.js";
 import { Recording } from "./recording.js";
 import { split, Spectrogram } from "./spectrogram.js";
@@ -10,6 +11,7 @@ const FIGURES_MS = 1000;
 
 const $ = (name) => document.getElementById(name);
 const pictures = { before: new Spectrogram($("before")), after: new Spectrogram($("after")) };
+const brightness = new Brightness($("wishes"), $("as-it-is"), (moved) => heard?.wish(moved));
 let info = null;
 let heard = null; // the Call or the Recording
 let held = null; // what the browser's own buffer holds, in ms
@@ -59,7 +61,7 @@ function offer(blobs) {
 function running(on) {
   $("start").textContent = on ? "Stop" : "Start";
   for (const element of document.querySelectorAll("input[name=source], #file, #codec")) element.disabled = on;
-  $("band").disabled = on && source() === "recording";
+  $("band").disabled = brightness.disabled = on && source() === "recording";
   $("bypass").disabled = !on;
   $("record").disabled = !on || source() !== "microphone";
   press($("record"), false, "Record");
@@ -78,20 +80,20 @@ function over(reason) {
 async function start() {
   complain(null);
   Object.values(pictures).forEach((picture) => picture.clear());
-  const [band, codec] = [$("band").value, $("codec").value];
+  const wishes = { band: $("band").value, bypass: bypassed(), ...brightness.wishes };
   const own = source() === "microphone" ? call() : recording();
   heard = own;
   running(true);
   try {
     if (own instanceof Call) {
       say("Connecting …");
-      await own.start(codec, band, bypassed());
+      await own.start($("codec").value, wishes);
     } else {
       const [file] = $("file").files;
       if (!file) throw new Error("choose a recording first");
       if (file.size > info.limits.upload_mb * 1e6) throw new Error(`recordings of up to ${info.limits.upload_mb} MB`);
       say("Converting the recording …");
-      const about = await own.start(file, band, bypassed(), info.spectrum);
+      const about = await own.start(file, wishes, info.spectrum);
       offer(own.blobs);
       showLevels(about);
       showFigures($("figures"), [
@@ -194,6 +196,7 @@ async function load() {
   $("token-form").hidden = true;
   $("controls").hidden = false;
   $("band").replaceChildren(...info.bands.map((band) => new Option(band.label, band.name)));
+  brightness.offer(info.wishes);
   $("file-hint").textContent = `up to ${info.limits.upload_mb} MB and ${info.limits.upload_seconds} s`;
   $("version").textContent = info.version;
   $("model").textContent = info.model;

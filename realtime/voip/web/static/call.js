@@ -16,7 +16,7 @@ export class Call {
     this.ended = false;
   }
 
-  async start(codec, band, bypass) {
+  async start(codec, wishes) {
     try {
       this.microphone = await navigator.mediaDevices.getUserMedia({ audio: MICROPHONE });
     } catch (error) {
@@ -32,7 +32,7 @@ export class Call {
     };
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
-    const offer = { sdp: peer.localDescription.sdp, band, bypass };
+    const offer = { sdp: peer.localDescription.sdp, ...wishes };
     const answer = await (await ask("POST", "api/sessions", { json: offer })).json();
     this.path = `api/sessions/${answer.id}`;
     await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });

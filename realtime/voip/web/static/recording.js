@@ -11,9 +11,9 @@ export class Recording {
     this.ended = false;
   }
 
-  async start(file, band, bypass, spectrum) {
+  async start(file, { bypass, ...wishes }, spectrum) {
     this.context = new AudioContext({ sampleRate: 48000 });
-    const about = await (await ask("POST", `api/files?band=${encodeURIComponent(band)}`, { body: file })).json();
+    const about = await (await ask("POST", `api/files?${new URLSearchParams(wishes)}`, { body: file })).json();
     const fetched = (name) => ask("GET", `api/files/${about.id}/${name}`);
     this.blobs = {
       before: await (await fetched("before.wav")).blob(),
