@@ -96,7 +96,7 @@ def _evaluate_pairs(folder: Path, rate_hz: int, visqol: bool, jobs: int, report:
 
 def evaluate(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Shipped names, .onnx files or checkpoints (.pt).")
+        list[str] | None, typer.Argument(metavar="MODEL", help="Shipped names, .onnx files or checkpoints (.pt).")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of audio: with a manifest.csv, VCTK, or any.")] = None,
     rate: Annotated[list[int] | None, typer.Option(help="Input rates in Hz; without it 8, 12, 16 and 24 kHz.")] = None,

@@ -112,7 +112,16 @@ def _load(name: str, commands: dict[str, tuple[str, str]]) -> Any:
         single = typer.Typer(add_completion=False)
         single.command(name=name, help=loaded.__doc__ or help_text)(loaded)
         loaded = single
-    return typer.main.get_command(loaded)
+    return _flowing(typer.main.get_command(loaded))
+
+
+def _flowing(command: Any) -> Any:
+    """*command*, and those within, with paragraphs of help that are as wide as the terminal, not as their source."""
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for within in getattr(command, "commands", {}).values():
+        _flowing(within)
+    return command
 
 
 app = typer.Typer(

@@ -88,7 +88,7 @@ def find(name: str | None, kind: Literal["input", "output"]) -> Device:
     """
     usable = [d for d in list_devices() if getattr(d, f"max_{kind}_channels") > 0]
     if not usable:
-        raise FullbandError(f"there is no {kind} device; see 'fullband doctor', or use --backend simulated")
+        raise FullbandError(f"there is no {kind} device; see 'fullband doctor'; 'live --backend simulated' needs none")
     if name is None:
         default = default_index(kind)
         found = _pipewire_default(kind, usable) or [d for d in usable if d.index == default]

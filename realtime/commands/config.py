@@ -66,7 +66,7 @@ def list_presets(json_target: _Json = None) -> None:
 @config.command()
 def check(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE|PRESET]…", help="None: all presets of 'config list'.")
+        list[str] | None, typer.Argument(metavar="FILE|PRESET", help="None: all presets of 'config list'.")
     ] = None,
     kind_name: _KindName = None,
     json_target: _Json = None,
@@ -105,7 +105,7 @@ def check(
 
 @config.command()
 def show(
-    preset: Annotated[str | None, typer.Argument(metavar="[FILE|PRESET]", help="None: the defaults.")] = None,
+    preset: Annotated[str | None, typer.Argument(metavar="FILE|PRESET", help="None: the defaults.")] = None,
     kind_name: _KindName = None,
     json_target: _Json = None,
 ) -> None:

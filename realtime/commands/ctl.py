@@ -176,7 +176,7 @@ def reload(context: typer.Context, to: _To = None) -> None:
 def save(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(metavar="[NAME|FILE]", help="A name for 'live --config', or a path ending in .toml.")
+        str | None, typer.Argument(metavar="NAME|FILE", help="A name for 'live --config', or a path ending in .toml.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite one that exists.")] = False,
     to: _To = None,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import soxr
 import typer
-from rich.progress import track
+from numpy.typing import NDArray
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, track
 from rich.table import Table
 
-from ..audiofile import find_audio, read
+from ..audiofile import find_audio, open_writer, read
+from ..backends.microphone import record
 from ..bandwidth import CUTOFF_RANGE_HZ, recording_cutoff_hz
+from ..devices import Device, find
 from ..errors import FullbandError
 from ..matching import Difference, compare, fit
 from ..onnx.contract import RATE_HZ
@@ -34,6 +38,9 @@ _HIGHEST_CUTOFF_HZ = 14_000.0
 #: A recording is judged by its beginning.
 _LONGEST_S = 60
 
+#: What is spoken into a microphone.
+_SPOKEN_S = 15.0
+
 _HEADING = "The high band as a microphone has it, as 'fullband match' found it."
 
 
@@ -41,7 +48,7 @@ _HEADING = "The high band as a microphone has it, as 'fullband match' found it."
 class Found:
     """One recording: what it asks for by itself, and how far it is off, in dB, without and with what all ask for."""
 
-    path: Path
+    name: str
     own: Brightness
     off_db: float
     left_db: float
@@ -49,7 +56,7 @@ class Found:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         numbers = {**self.own._asdict(), "off_db": self.off_db, "left_db": self.left_db}
-        return {"recording": str(self.path), **{name: round(value, 2) for name, value in numbers.items()}}
+        return {"recording": self.name, **{name: round(value, 2) for name, value in numbers.items()}}
 
 
 def _recordings(paths: Sequence[Path]) -> list[Path]:
@@ -62,23 +69,55 @@ def _recordings(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _difference(path: Path, model: Path, cutoff_hz: float) -> Difference:
+class _Recording(NamedTuple):
+    """Of one microphone: *samples* [n]."""
+
+    name: str
+    samples: NDArray[np.float32]
+    rate_hz: int
+
+
+def _read(path: Path) -> _Recording:
     audio = read(path)
-    mono = audio.samples[:, : _LONGEST_S * audio.rate_hz].mean(axis=0)
-    end_hz = recording_cutoff_hz(mono, audio.rate_hz)
+    return _Recording(str(path), audio.samples[:, : _LONGEST_S * audio.rate_hz].mean(axis=0), audio.rate_hz)
+
+
+def _spoken(device: Device, seconds: float, keep: Path | None, report: Report) -> _Recording:
+    """What somebody says into *device*, who is told how long, and how loud."""
+    rate_hz = round(device.default_rate_hz)
+    report.console.print(f"speak into '{device.label}' for {seconds:g} s, as in a call", soft_wrap=True)
+    columns = (TextColumn("{task.fields[level]}"), BarColumn(), TimeRemainingColumn())
+    shown = Progress(*columns, console=report.console, transient=True, disable=not report.console.is_terminal)
+    with open_writer(keep, rate_hz, 1) if keep else nullcontext() as writer, shown as progress:
+        task = progress.add_task("", total=seconds, level="")
+
+        def heard(block: NDArray[np.float32]) -> None:
+            level_dbfs = 10.0 * np.log10(np.mean(np.square(block)) + 1e-12)
+            progress.update(task, advance=len(block) / rate_hz, level=f"{level_dbfs:4.0f} dBFS")
+
+        samples = record(device, seconds, heard)
+        if writer is not None:
+            writer.write(samples[None])
+    return _Recording(device.label, samples, rate_hz)
+
+
+def _difference(recording: _Recording, model: Path, cutoff_hz: float) -> Difference:
+    name, samples, rate_hz = recording
+    end_hz = recording_cutoff_hz(samples, rate_hz)
     try:
-        return compare(soxr.resample(mono, audio.rate_hz, RATE_HZ).astype(np.float32), end_hz, model, cutoff_hz)
+        return compare(soxr.resample(samples, rate_hz, RATE_HZ).astype(np.float32), end_hz, model, cutoff_hz)
     except FullbandError as error:
-        raise FullbandError(f"{path}: {error}") from None
+        raise FullbandError(f"{name}: {error}") from None
 
 
 def _table(found: Sequence[Found]) -> Table:
     table = Table("recording", "level", "tilt", "off by", "then", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    names = [one.path.name for one in found]
-    for one in found:
-        name = one.path.name if names.count(one.path.name) == 1 else f"{one.path.parent.name}/{one.path.name}"
+    names = [Path(one.name).name for one in found]
+    for one, name in zip(found, names, strict=True):
+        if names.count(name) > 1:
+            name = f"{Path(one.name).parent.name}/{name}"
         numbers = (f"{one.own.level_db:+.1f} dB", f"{one.own.tilt_db:+.1f} dB/oct")
         table.add_row(name, *numbers, f"{one.off_db:.1f} dB", f"{one.left_db:.1f} dB")
     return table
@@ -86,8 +125,16 @@ def _table(found: Sequence[Found]) -> Table:
 
 def match(
     recordings: Annotated[
-        list[Path], typer.Argument(metavar="RECORDING...", help="Full-band recordings of it, or folders of them.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="RECORDING", help="Full-band recordings of it, or folders; none: speak into it."),
+    ] = None,
+    microphone: Annotated[
+        str | None, typer.Option("--input", help="The microphone to speak into: any part of its name, or its number.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=3.0, max=_LONGEST_S, help=f"How long to speak; without it {_SPOKEN_S:g}.")
+    ] = None,
+    keep: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep what was spoken.")] = None,
     preset: Annotated[
         str | None, typer.Option("--config", help="A preset or a TOML file: its model and cutoff, and what is saved.")
     ] = None,
@@ -114,8 +161,12 @@ def match(
     A low band does not tell how bright its microphone, room and distance are, but full-band
     recordings of the same chain do, whoever speaks. What is above the cutoff in them is compared
     with what the model puts there. A minute of speech is plenty.
+
+    Without recordings, speak into the microphone yourself: the one that sounds as all calls shall.
     """
     report = Report(json_target)
+    if recordings and (microphone, seconds, keep) != (None, None, None):
+        raise FullbandError("--input, --seconds and --keep are for speaking: give them, or recordings", exit_status=2)
     given = {"model": model, "cutoff_hz": cutoff_hz}
     given = {key: value for key, value in given.items() if value is not None}
     live = load_live_settings(preset, given)
@@ -123,16 +174,24 @@ def match(
     if chosen is None:
         raise FullbandError("'none' is no model to match: give one with --model", exit_status=2)
     edge_hz = live.cutoff_hz or CUTOFF_HZ
-    paths = _recordings(recordings)
+    heard: Iterable[_Recording]
+    if recordings:
+        paths = _recordings(recordings)
+        heard, count = map(_read, paths), len(paths)
+    else:
+        device = find(microphone or live.input, "input")
+        heard, count = [_spoken(device, seconds or _SPOKEN_S, keep, report)], 1
     quiet = report.taken or not report.console.is_terminal
-    tracked = track(paths, "matching", console=report.console, transient=True, disable=quiet)
-    differences = [_difference(path, chosen, edge_hz) for path in tracked]
+    names, differences = [], []
+    for recording in track(heard, "matching", count, console=report.console, transient=True, disable=quiet):
+        names.append(recording.name)
+        differences.append(_difference(recording, chosen, edge_hz))
     together = fit(differences)
     # What is said, saved and used is the same.
     wish = Brightness(round(together.level_db, 1), round(together.tilt_db, 1))
     found = [
-        Found(path, fit([one]), one.left_db(AS_IT_IS), one.left_db(wish))
-        for path, one in zip(paths, differences, strict=True)
+        Found(name, fit([one]), one.left_db(AS_IT_IS), one.left_db(wish))
+        for name, one in zip(names, differences, strict=True)
     ]
     if not report.taken:
         report.console.print(_table(found))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,9 @@ from realtime.cli import app
 from realtime.errors import FullbandError
 from realtime.matching import difference, fit
 from realtime.wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB, Brightness
+from tests.servers import poll, stop_group
 
+from .hosts import ROUTES, exchange, started
 from .microphones import recorded
 
 RATE_HZ = 48_000
@@ -120,6 +125,38 @@ def test_the_command_finds_a_microphone_and_saves_it(microphone: Path, tmp_path:
     assert tomllib.loads(preset.read_text())["model"] == "light"
 
 
+@pytest.mark.server
+@pytest.mark.parametrize("name", ["pipewire", "jack"])
+def test_a_microphone_that_is_spoken_into_is_found(name: str, microphone: Path, tmp_path: Path) -> None:
+    samples, _ = soundfile.read(microphone, dtype="float32")
+    kept, route = tmp_path / "spoken.wav", ROUTES[name]
+    command = ["-c", "from realtime.cli import main; main()", "match", "--input", route.host_input, "--seconds", "6"]
+    with started(name, 256) as server:
+        log = tmp_path / "words"
+        with log.open("w") as words:
+            process = subprocess.Popen(
+                server.wrap([sys.executable, *command, "--keep", str(kept), "--json", "-"]),
+                env=server.env,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                text=True,
+                start_new_session=True,
+            )
+        try:
+            poll(lambda: "speak into" in log.read_text() or process.poll() is not None, "to be asked to speak", 180.0)
+            # Nothing is played: a client has the microphone alone to listen to.
+            exchange(server, replace(route, listen=route.host_input), samples)
+            told, _ = process.communicate(timeout=120.0)
+        finally:
+            stop_group(process)
+    assert process.returncode == 0, log.read_text()
+    report = json.loads(told)
+    assert (report["level_db"], report["tilt_db"]) == pytest.approx((-4.0, 3.0), abs=1.0)
+    assert report["recordings"][0]["recording"] == route.host_input
+    spoken, rate_hz = soundfile.read(kept)
+    assert (len(spoken), rate_hz) == (6 * RATE_HZ, RATE_HZ)
+
+
 def test_what_tells_nothing_is_refused_in_a_line(microphone: Path, tmp_path: Path) -> None:
     samples, _ = soundfile.read(microphone, dtype="float32")
     soundfile.write(tmp_path / "call.wav", soxr.resample(samples, RATE_HZ, 16_000), 16_000)
@@ -131,6 +168,7 @@ def test_what_tells_nothing_is_refused_in_a_line(microphone: Path, tmp_path: Pat
         ((tmp_path / "empty",), "no audio files"),
         ((tmp_path / "none.wav",), "no such file"),
         ((microphone, "--model", "none"), "no model to match"),
+        ((microphone, "--seconds", "5"), "give them, or recordings"),
         ((microphone, "--model", "study-unet", "--cutoff", "6000"), "no tilt"),
     ):
         error = _run(*arguments).exception
