@@ -11,11 +11,15 @@ from typing import NamedTuple
 
 from realtime.errors import FullbandError
 from realtime.matching import Difference, difference, fit
+from realtime.wishes import Brightness
 
 from ..data.corpus import Clip, read_clip
 from . import conditions, pool
 from .scores import LIMIT_MARGIN_HZ
 from .systems import Given, System, estimate
+
+#: A microphone is known by so many; more change nothing.
+MOST_OTHERS = 50
 
 
 class Place(NamedTuple):
@@ -50,9 +54,12 @@ def work(task: Task) -> list[tuple[Place, Difference]]:
 
 
 def others(clip: Clip, clips: Sequence[Clip]) -> list[Clip]:
-    """Recordings of *clip*'s corpus by other speakers; where there are none, by the same."""
+    """Up to :data:`MOST_OTHERS` recordings of *clip*'s corpus by other speakers; where there are none, by the same."""
     corpus = [other for other in clips if other.corpus == clip.corpus and other != clip]
-    return [other for other in corpus if other.speaker != clip.speaker] or corpus
+    found = [other for other in corpus if other.speaker != clip.speaker] or corpus
+    # From all of the corpus, as its speakers follow one another.
+    count = min(len(found), MOST_OTHERS)
+    return [found[number * len(found) // count] for number in range(count)]
 
 
 def match(
@@ -75,7 +82,12 @@ def match(
         differences.update(found)
         advance(1.0 / len(tasks))
     wanted = {}
+    # Those of one speaker are matched by the same others.
+    known: dict[tuple[tuple[Clip, ...], int, System], Brightness] = {}
     for place in differences:
-        level_db, tilt_db = fit([differences[place._replace(clip=other)] for other in others(place.clip, clips)])
+        key = (tuple(others(place.clip, clips)), place.rate_hz, place.system)
+        if key not in known:
+            known[key] = fit([differences[place._replace(clip=other)] for other in key[0]])
+        level_db, tilt_db = known[key]
         wanted[place] = replace(place.system, level_db=level_db, tilt_db=tilt_db)
     return wanted

@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from realtime.cli import app
 from realtime.errors import FullbandError
-from realtime.matching import difference, fit
+from realtime.matching import compare, difference, fit
+from realtime.paths import find_model
 from realtime.wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB, Brightness
 from tests.servers import poll, stop_group
 
@@ -28,8 +29,8 @@ from .microphones import recorded
 
 RATE_HZ = 48_000
 CUTOFF_HZ = 8_000.0
-#: Half a second of each, with flanks of 20 ms.
-SPOKEN = np.clip(12.0 - 50.0 * np.abs(np.arange(4 * RATE_HZ) % RATE_HZ / RATE_HZ - 0.25), 0.0, 1.0)
+#: Half a second of each, which swells and fades as a syllable does.
+SPOKEN = np.sin(2.0 * np.pi * np.minimum(np.arange(4 * RATE_HZ) % RATE_HZ / RATE_HZ, 0.5)) ** 2
 
 
 def _sounds(seed: int) -> NDArray[np.float32]:
@@ -56,6 +57,23 @@ def test_noise_in_pauses_says_nothing() -> None:
     hissing = voice + _equalised(np.where(SPOKEN > 0.0, 0.0, 5e-5 * noise).astype(np.float32), Brightness(8.0, 0.0))
     found, without = (fit([difference(_sounds(1), heard, CUTOFF_HZ)]) for heard in (hissing, voice))
     assert found == pytest.approx(tuple(without), abs=0.5)
+
+
+@pytest.mark.parametrize("colour", [0.0, -0.5])
+def test_the_noise_of_a_place_is_no_brightness(microphone: Path, colour: float) -> None:
+    voice, _ = soundfile.read(microphone, dtype="float32")
+    spectrum = np.fft.rfft(np.random.default_rng(4).standard_normal(len(voice)))
+    noise = np.fft.irfft(spectrum * np.maximum(np.arange(len(spectrum)), 100.0) ** colour, len(voice))
+    noise *= np.sqrt(np.mean(voice**2) / np.mean(noise**2))
+    model = find_model("default")
+    assert model is not None
+    for ratio_db in (40.0, 30.0):
+        loud = (voice + 10.0 ** (-ratio_db / 20.0) * noise).astype(np.float32)
+        found = fit([compare(loud, 24_000.0, model, CUTOFF_HZ)])
+        # In the midst of the high band.
+        assert found.level_db + 0.7 * found.tilt_db == pytest.approx(-4.0 + 0.7 * 3.0, abs=2.0)
+    with pytest.raises(FullbandError, match="noise covers"):
+        compare((voice + 0.3 * noise).astype(np.float32), 24_000.0, model, CUTOFF_HZ)
 
 
 def test_what_is_softer_than_rounding_is_no_brightness() -> None:
