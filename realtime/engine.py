@@ -73,8 +73,9 @@ class Engine:
         self.mix = Ring(lanes, RING_SAMPLES)
         self.tally = Tally()
         self.semaphore = Semaphore()
+        self._cutoff_hz = settings.cutoff_hz or stream.capture_rate_hz / 2
         #: Gain, mute, level and tilt, as the listener wishes them.
-        self.wishes = Wishes()
+        self.wishes = Wishes(self._cutoff_hz)
         self.binding = Binding(stream, lanes, self.low, self.mix, self.wishes)
         self.capture = self.binding.capture
         self.playback = self.binding.playback
@@ -83,7 +84,6 @@ class Engine:
         #: Whether the engine thread was given its real-time priority.
         self.realtime_granted = False
         self._control = threading.RLock()
-        self._cutoff_hz = settings.cutoff_hz or stream.capture_rate_hz / 2
         self.worker = Worker(self.low.address, self.semaphore.address, *self.binding.playback_addresses)
         self._rack = Rack(settings.chain, lanes, self.low, settings.session)
         fallback = settings.fallback_model
@@ -303,6 +303,7 @@ class Engine:
         """Tell the network where the voice's own band ends."""
         with self._control:
             self._cutoff_hz = cutoff_hz
+            self.wishes.set_cutoff_hz(cutoff_hz)
             if self.models.active is not None:
                 self.models.active.set_cutoff_hz(cutoff_hz)
 

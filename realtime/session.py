@@ -94,11 +94,12 @@ class Session:
         self._stopped = False
 
     def _set_engine(self) -> None:
-        """Bypass, gains, tilt and mute as the settings in effect want them."""
+        """Bypass, gains, tilt, pivot and mute as the settings in effect want them."""
         self.engine.set_enabled(not self.settings.bypass)
         self.engine.wishes.set_gain_db(self.settings.gain_db)
         self.engine.wishes.set_high_level_db(self.settings.high_level_db)
         self.engine.wishes.set_high_tilt_db(self.settings.high_tilt_db)
+        self.engine.wishes.set_high_pivot_hz(self.settings.high_pivot_hz)
         self.engine.wishes.set_muted(self.settings.muted)
 
     def start(self) -> None:

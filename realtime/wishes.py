@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import NamedTuple
 
@@ -18,13 +19,20 @@ HIGH_TILT_RANGE_DB = (-12.0, 12.0)
 
 
 class Brightness(NamedTuple):
-    """Of the high band: *level_db* from the cutoff up, and *tilt_db* more for every octave above it."""
+    """Of the high band: *level_db* at the cutoff, or at a pivot, and *tilt_db* more for every octave above it."""
 
     level_db: float = 0.0
     tilt_db: float = 0.0
 
     def __str__(self) -> str:
         return f"level {self.level_db:+.1f} dB, tilt {self.tilt_db:+.1f} dB an octave"
+
+    def from_cutoff(self, cutoff_hz: float, pivot_hz: float | None) -> Brightness:
+        """The same line over frequency as a model is told it, from *cutoff_hz* up, where *pivot_hz* (None: the cutoff)
+        is where its level holds: what a microphone has is the same wherever a voice's band ends."""
+        if pivot_hz is None:
+            return self
+        return self._replace(level_db=self.level_db + self.tilt_db * math.log2(cutoff_hz / pivot_hz))
 
     def towards(self, other: Brightness, most_db: float) -> Brightness:
         """*other*, or as near to it as *most_db* of each leads."""
@@ -45,10 +53,10 @@ class Wishes:
     """Gain and mute of what is heard, level and tilt of the high band; set from any thread of the control plane.
 
     Level and tilt go to the model that :meth:`follow` was told of, with what is known of the voice's own beside them; a
-    model that takes no level has the listener's applied to what it gives.
+    model that takes no level has the listener's applied to what it gives. *cutoff_hz* is where the voice's band ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cutoff_hz: float) -> None:
         self._gain = Ramp()
         self._level = Ramp()
         self._duck = Ramp()
@@ -57,6 +65,8 @@ class Wishes:
         self.gain_db = 0.0
         self.high_level_db = 0.0
         self.high_tilt_db = 0.0
+        self.high_pivot_hz: float | None = None
+        self._cutoff_hz = cutoff_hz
         self._known = AS_IT_IS
         self.muted = False
 
@@ -97,10 +107,20 @@ class Wishes:
         self.high_tilt_db = in_range("high_tilt_db", tilt_db, HIGH_TILT_RANGE_DB)
         self._tell()
 
+    def set_high_pivot_hz(self, pivot_hz: float | None) -> None:
+        """Have the high band's level hold, and its tilt turn, at *pivot_hz*; None: where the voice's band ends."""
+        self.high_pivot_hz = pivot_hz
+        self._tell()
+
+    def set_cutoff_hz(self, cutoff_hz: float) -> None:
+        """The voice's band ends at *cutoff_hz* from now on."""
+        self._cutoff_hz = cutoff_hz
+        self._tell()
+
     @property
     def brightness(self) -> Brightness:
         """What a model is told: what the listener wishes and what is known."""
-        return self._known.added_to(self.wished)
+        return self._known.added_to(self.wished.from_cutoff(self._cutoff_hz, self.high_pivot_hz))
 
     @property
     def wished(self) -> Brightness:

@@ -23,7 +23,7 @@ from ..paths import find_model
 from ..report import Report
 from ..settings.live import LiveSettings, load_live_settings
 from ..stages import specs_of
-from .options import CutoffOption, LevelOption, ModelOption, TiltOption
+from .options import CutoffOption, LevelOption, ModelOption, PivotOption, TiltOption
 
 _PIECE_SECONDS = 1.0
 
@@ -66,7 +66,7 @@ def convert(
 ) -> dict[str, Any]:
     """Convert one recording; gives the figures of the report. *advance* is called with seconds done.
 
-    Of *live* gain, level and tilt are followed.
+    Of *live* gain, level, tilt and pivot are followed.
     """
     audio = read(job.source)
     if force and job.target.exists() and job.target.samefile(job.source):
@@ -83,6 +83,7 @@ def convert(
         wishes.set_gain_db(live.gain_db)
         wishes.set_high_level_db(live.high_level_db)
         wishes.set_high_tilt_db(live.high_tilt_db)
+        wishes.set_high_pivot_hz(live.high_pivot_hz)
     try:
         busy_s = 0.0
         with open_writer(job.target, RATE_HZ, channels, subtype=subtype, force=force) as writer:
@@ -132,6 +133,7 @@ def file(
     model: ModelOption = None,
     high_level_db: LevelOption = None,
     high_tilt_db: TiltOption = None,
+    high_pivot_hz: PivotOption = None,
     cutoff_hz: CutoffOption = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
     subtype: Annotated[str | None, typer.Option(help="Sample format as libsndfile names it: PCM_16, FLOAT …")] = None,
@@ -146,7 +148,10 @@ def file(
     listening, at most half the sample rate of the file) is left as it is.
     """
     report = Report(json_target)
-    given = {"model": model, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db, "cutoff_hz": cutoff_hz}
+    given = {
+        "model": model, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db, "high_pivot_hz": high_pivot_hz,
+        "cutoff_hz": cutoff_hz,
+    }  # fmt: skip
     live = load_live_settings(preset, {key: value for key, value in given.items() if value is not None})
     settings = EngineSettings(find_model(live.model), cutoff_hz=live.cutoff_hz, chain=specs_of(live))
     jobs = _jobs(source, target)

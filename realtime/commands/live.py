@@ -30,7 +30,7 @@ from ..settings.live import LiveSettings
 from ..signals import Signals
 from ..taps import Tap
 from ..virtualmic import VirtualMicrophone
-from .options import CutoffOption, LevelOption, ModelOption, TiltOption
+from .options import CutoffOption, LevelOption, ModelOption, PivotOption, TiltOption
 
 #: Between two looks after the host; the console may be drawn more often.
 _LOOK_SECONDS = 0.1
@@ -247,6 +247,7 @@ def live(
     ] = None,
     high_level_db: LevelOption = None,
     high_tilt_db: TiltOption = None,
+    high_pivot_hz: PivotOption = None,
     cutoff_hz: CutoffOption = None,
     bypass: Annotated[bool | None, typer.Option("--bypass/--no-bypass", help="Only pass the voice through.")] = None,
     cpu: Annotated[int | None, typer.Option(min=0, help="Keep the engine on this core alone.")] = None,
@@ -292,7 +293,7 @@ def live(
     given = {
         "input": input, "output": output, "virtual_mic": virtual_mic, "backend": backend, "model": model,
         "rate_hz": rate_hz, "block_frames": block_frames, "guard_ms": guard_ms, "cutoff_hz": cutoff_hz,
-        "bypass": bypass, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db,
+        "bypass": bypass, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db, "high_pivot_hz": high_pivot_hz,
         "cpu": cpu, "keep_awake": keep_awake, "seconds": seconds, "source": source, "record": record, "plot": plot,
         "force": force, "name": name, "metrics_port": metrics_port,
     }  # fmt: skip

@@ -145,7 +145,7 @@ def match(
             "--cutoff",
             min=CUTOFF_RANGE_HZ[0],
             max=_HIGHEST_CUTOFF_HZ,
-            help=f"Where the voice's band will end, in Hz; without it {CUTOFF_HZ:.0f}.",
+            help=f"Where a voice's band may end, in Hz; without it {CUTOFF_HZ:.0f}. It holds for others, too.",
         ),
     ] = None,
     save: Annotated[
@@ -167,13 +167,12 @@ def match(
     report = Report(json_target)
     if recordings and (microphone, seconds, keep) != (None, None, None):
         raise FullbandError("--input, --seconds and --keep are for speaking: give them, or recordings", exit_status=2)
-    given = {"model": model, "cutoff_hz": cutoff_hz}
-    given = {key: value for key, value in given.items() if value is not None}
+    given = {} if model is None else {"model": model}
     live = load_live_settings(preset, given)
     chosen = find_model(live.model)
     if chosen is None:
         raise FullbandError("'none' is no model to match: give one with --model", exit_status=2)
-    edge_hz = live.cutoff_hz or CUTOFF_HZ
+    edge_hz = cutoff_hz or live.cutoff_hz or CUTOFF_HZ
     heard: Iterable[_Recording]
     if recordings:
         paths = _recordings(recordings)
@@ -195,10 +194,10 @@ def match(
     ]
     if not report.taken:
         report.console.print(_table(found))
-    report.say(f"for a voice that ends at {edge_hz:.0f} Hz: --level {wish.level_db:g} --tilt {wish.tilt_db:g}")
-    result = {"model": live.model, "cutoff_hz": edge_hz, **wish._asdict(), "recordings": [x.as_dict() for x in found]}
+    report.say(f"--level {wish.level_db:g} --tilt {wish.tilt_db:g} --pivot {edge_hz:g}")
+    result = {"model": live.model, "pivot_hz": edge_hz, **wish._asdict(), "recordings": [x.as_dict() for x in found]}
     if save is not None:
-        wishes = {"high_level_db": wish.level_db, "high_tilt_db": wish.tilt_db}
+        wishes = {"high_level_db": wish.level_db, "high_tilt_db": wish.tilt_db, "high_pivot_hz": edge_hz}
         path = save_settings(load_live_settings(preset, given | wishes), save, force=force, heading=_HEADING)
         report.say(f"saved: {path}; 'fullband live --config {save}' uses it")
         result["saved"] = str(path)

@@ -34,3 +34,12 @@ TiltOption = Annotated[
         help="Its tilt, in dB an octave from the cutoff up.",
     ),
 ]
+PivotOption = Annotated[
+    float | None,
+    typer.Option(
+        "--pivot",
+        min=CUTOFF_RANGE_HZ[0],
+        max=CUTOFF_RANGE_HZ[1],
+        help="Where that level holds and the tilt turns, in Hz; without it where the voice's band ends.",
+    ),
+]

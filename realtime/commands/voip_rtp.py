@@ -12,7 +12,7 @@ import typer
 
 from ..report import Report
 from ..voip.relay import Relay, load_rtp_settings
-from .options import CutoffOption, LevelOption, ModelOption, TiltOption
+from .options import CutoffOption, LevelOption, ModelOption, PivotOption, TiltOption
 
 _POLL_SECONDS = 0.1
 
@@ -75,6 +75,7 @@ def rtp(
     cutoff_hz: CutoffOption = None,
     high_level_db: LevelOption = None,
     high_tilt_db: TiltOption = None,
+    high_pivot_hz: PivotOption = None,
     bypass: Annotated[bool | None, typer.Option("--bypass/--no-bypass", help="Only pass the voice through.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after so long.")] = None,
     until_silent_s: Annotated[
@@ -94,7 +95,7 @@ def rtp(
         "to": to, "to_codec": to_codec, "to_payload_type": to_payload_type, "to_ptime_ms": to_ptime_ms, "dtx": dtx,
         "opus_complexity": opus_complexity, "output": output, "device": device,
         "model": model, "cutoff_hz": cutoff_hz, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db,
-        "bypass": bypass, "seconds": seconds,
+        "high_pivot_hz": high_pivot_hz, "bypass": bypass, "seconds": seconds,
         "until_silent_s": until_silent_s, "force": force,
     }  # fmt: skip
     report = Report(json_target)

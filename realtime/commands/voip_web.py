@@ -11,7 +11,7 @@ import typer
 from ..report import Report
 from ..voip.web.host import Host
 from ..voip.web.settings import load_web_settings
-from .options import LevelOption, ModelOption, TiltOption
+from .options import LevelOption, ModelOption, PivotOption, TiltOption
 from .voip_sip import plainly
 
 
@@ -46,6 +46,7 @@ def web(
     model: ModelOption = None,
     high_level_db: LevelOption = None,
     high_tilt_db: TiltOption = None,
+    high_pivot_hz: PivotOption = None,
     max_sessions: Annotated[int | None, typer.Option("--max-sessions", help="Pages at once.")] = None,
     max_minutes: Annotated[float | None, typer.Option("--max-minutes", help="The longest session.")] = None,
     max_upload_mb: Annotated[float | None, typer.Option("--max-upload-mb", help="The largest recording.")] = None,
@@ -68,7 +69,7 @@ def web(
     """
     given: dict[str, Any] = {
         "listen": listen, "media_address": media_address or None, "cert": cert, "key": key, "token_file": token_file,
-        "model": model, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db,
+        "model": model, "high_level_db": high_level_db, "high_tilt_db": high_tilt_db, "high_pivot_hz": high_pivot_hz,
         "max_sessions": max_sessions, "max_minutes": max_minutes, "max_upload_mb": max_upload_mb,
         "records": records, "metrics_port": metrics_port,
     }  # fmt: skip

@@ -73,7 +73,8 @@ class Exchange:
     """Streams through *model* (a shipped name, a path or ``none``), up to *max_streams* of them.
 
     Up to *lanes* of them share one run of the network; another batch is made when those that are there are full, within
-    :meth:`connect`, for which that call takes some tenths of a second. High bands are as bright as *brightness* says.
+    :meth:`connect`, for which that call takes some tenths of a second. High bands are as bright as *brightness* says;
+    its level holds at *pivot_hz* (None: where a voice's band ends).
     Raises :class:`FullbandError` where there is no such model, or it takes no such wish. Nothing moves until
     :meth:`start`, or within ``with``.
     """
@@ -84,9 +85,11 @@ class Exchange:
         max_streams: int = 64,
         lanes: int = LANES_PER_BATCH,
         brightness: Brightness = AS_IT_IS,
+        pivot_hz: float | None = None,
     ) -> None:
         self.model = model
         self._brightness = brightness
+        self._pivot_hz = pivot_hz
         self.max_streams = max_streams
         self.lanes = min(lanes, max_streams)
         self._lock = threading.Lock()
@@ -153,7 +156,7 @@ class Exchange:
             lane = batch.occupy() if batch is not None else 0
             bandwidth_hz = source.bandwidth_hz
             stream = Stream(source, sink, batch, lane, cutoff_hz or bandwidth_hz, bypass, on_close=self._close)
-            stream.set_brightness(self._brightness)
+            stream.set_brightness(self._brightness, self._pivot_hz)
             if batch is not None and cutoff_hz is None and bandwidth_hz > _SURE_HZ:
                 stream.find_cutoff()
             group.streams = (*group.streams, stream)

@@ -23,6 +23,8 @@ class Lane:
         self.cutoff_hz = cutoff_hz
         self.bypass = bypass
         self.wished = AS_IT_IS
+        #: Where the level of what is wished holds; None: at the cutoff.
+        self.pivot_hz: float | None = None
         #: What is known of the voice, for where nothing is wished; it is come to slowly.
         self.known = AS_IT_IS
         self._known = AS_IT_IS
@@ -45,7 +47,8 @@ class Lane:
         known = self.known if self.wished == AS_IT_IS else AS_IT_IS
         self._known = self._known.towards(known, GLIDE_DB_PER_S * FRAME_MS / 1000.0)
         audible = not bypass and self._frames_left == 0
-        wanted = (cutoff_hz, self._known.added_to(self.wished) if audible else None, bypass)
+        wished = self.wished.from_cutoff(cutoff_hz, self.pivot_hz)
+        wanted = (cutoff_hz, self._known.added_to(wished) if audible else None, bypass)
         if wanted != self._given:
             self._given = wanted
             by_level = self._batch.set_brightness(self._number, wanted[1])

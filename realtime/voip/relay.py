@@ -146,7 +146,9 @@ class Relay:
         try:
             source = self._open_source()
             sink = self._open_sink()
-            self.exchange = Exchange(settings.model, max_streams=1, lanes=1, brightness=settings.brightness)
+            self.exchange = Exchange(
+                settings.model, max_streams=1, lanes=1, brightness=settings.brightness, pivot_hz=settings.high_pivot_hz
+            )
             self._stack.callback(self.exchange.close)
             self.stream = self.exchange.connect(source, sink, cutoff_hz=settings.cutoff_hz, bypass=settings.bypass)
         except BaseException:

@@ -58,10 +58,10 @@ class Stream:
         if self._controls is not None:
             self._controls.bypass = bypass
 
-    def set_brightness(self, brightness: Brightness) -> None:
-        """Level and tilt of this call's high band, where the model takes them."""
+    def set_brightness(self, brightness: Brightness, pivot_hz: float | None = None) -> None:
+        """Level, at *pivot_hz* (None: the cutoff), and tilt of this call's high band, where the model takes them."""
         if self._controls is not None:
-            self._controls.wished = brightness
+            self._controls.wished, self._controls.pivot_hz = brightness, pivot_hz
 
     def pull(self) -> Frame:
         """The next frame [480] of the source, heard and with the network told of it; for the exchange's clock."""

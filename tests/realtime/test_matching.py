@@ -135,7 +135,8 @@ def test_the_command_finds_a_microphone_and_saves_it(microphone: Path, tmp_path:
     (found,) = report["recordings"]
     assert found["left_db"] < 0.5 < 2.0 < found["off_db"]
     saved = tomllib.loads(preset.read_text())
-    assert saved == {"high_level_db": report["level_db"], "high_tilt_db": report["tilt_db"]}
+    wishes = {"high_level_db": report["level_db"], "high_tilt_db": report["tilt_db"]}
+    assert saved == {**wishes, "high_pivot_hz": CUTOFF_HZ}
     again = _run(microphone.parent, "--save", preset)
     assert isinstance(again.exception, FullbandError) and "--force" in str(again.exception)
     kept = _run(microphone.parent, "--config", preset, "--model", "light", "--save", preset, "--force")

@@ -45,7 +45,12 @@ class Host:
         loop = asyncio.get_running_loop()
         self._ending = Ending()
         lanes = settings.max_calls * (1 if settings.answer else 2)
-        with self._ending, Exchange(settings.model, lanes, brightness=settings.brightness) as exchange:
+        with (
+            self._ending,
+            Exchange(
+                settings.model, lanes, brightness=settings.brightness, pivot_hz=settings.high_pivot_hz
+            ) as exchange,
+        ):
             agent = Agent(settings, Switchboard(exchange, settings.rtp_ports, settings.latch, settings.opus_complexity))
             loop.set_exception_handler(lambda _, context: self._fault(agent.counters, context))
             desk = Desk(agent, settings, self._said)

@@ -36,7 +36,7 @@ _WRITTEN_BYTES = 1 << 30
 _MOST_CHANNELS = 8
 
 
-def run(band: str, model: str, most_seconds: float, brightness: Brightness) -> dict[str, Any]:
+def run(band: str, model: str, most_seconds: float, brightness: Brightness, pivot_hz: float | None) -> dict[str, Any]:
     """Make :data:`BEFORE`, :data:`AFTER` and :data:`SPECTRUM` of :data:`UPLOADED`; gives the figures.
 
     Both recordings are mono, at 48 kHz, of one length and aligned. Raises :class:`FullbandError` for what is no audio,
@@ -61,7 +61,7 @@ def run(band: str, model: str, most_seconds: float, brightness: Brightness) -> d
         samples = soxr.resample(samples, audio.rate_hz, rate_hz)
     limited = Path("limited.wav")
     soundfile.write(limited, np.clip(samples, -1.0, 1.0), rate_hz, subtype="FLOAT")
-    live = LiveSettings(high_level_db=brightness.level_db, high_tilt_db=brightness.tilt_db)
+    live = LiveSettings(high_level_db=brightness.level_db, high_tilt_db=brightness.tilt_db, high_pivot_hz=pivot_hz)
     figures = convert(Job(limited, Path("full.wav")), EngineSettings(find_model(model)), live, subtype="FLOAT")
     after = read(Path("full.wav")).samples[0]
     before = upsample(np.clip(samples, -1.0, 1.0).astype(np.float32), rate_hz)[: len(after)]
@@ -84,15 +84,19 @@ def run(band: str, model: str, most_seconds: float, brightness: Brightness) -> d
 
 
 def main() -> None:
-    """``python -m realtime.voip.web.conversion BAND MODEL SECONDS LEVEL_DB TILT_DB``: figures, or an error, as JSON."""
-    band, model, most_seconds, *brightness = sys.argv[1:]
+    """``python -m realtime.voip.web.conversion BAND MODEL SECONDS LEVEL_DB TILT_DB PIVOT_HZ``: figures, or an error.
+
+    They are written as JSON. PIVOT_HZ is 0 for none.
+    """
+    band, model, *numbers = sys.argv[1:]
+    most_seconds, level_db, tilt_db, pivot_hz = map(float, numbers)
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_WRITTEN_BYTES, _WRITTEN_BYTES))
     # Calls come first.
     with suppress(OSError):
         os.nice(10)
     try:
-        result = run(band, model, float(most_seconds), Brightness(*map(float, brightness)))
+        result = run(band, model, most_seconds, Brightness(level_db, tilt_db), pivot_hz or None)
     except FullbandError as error:
         result = {"error": str(error)}
     sys.stdout.write(json.dumps(result))

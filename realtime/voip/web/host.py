@@ -48,7 +48,12 @@ class Host:
         loop = asyncio.get_running_loop()
         self._ending = Ending()
         loop.set_exception_handler(lambda _, context: self._fault(context.get("exception") or context["message"]))
-        with self._ending, Exchange(settings.model, settings.max_sessions, brightness=settings.brightness) as exchange:
+        with (
+            self._ending,
+            Exchange(
+                settings.model, settings.max_sessions, brightness=settings.brightness, pivot_hz=settings.high_pivot_hz
+            ) as exchange,
+        ):
             gate = Gate(settings.requests_per_second, settings.sessions_per_second, burst_seconds=5.0)
             guard = Guard(token, gate, self._fault)
             sessions = Sessions(exchange, settings, self._said)

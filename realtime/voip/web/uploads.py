@@ -97,6 +97,7 @@ class Uploads:
             model,
             str(most_s),
             *map(str, brightness),
+            str(self._settings.high_pivot_hz or 0.0),
             cwd=folder,
             env=_environment(),
             stdin=asyncio.subprocess.DEVNULL,

@@ -308,14 +308,17 @@ def test_a_call_whose_band_becomes_narrow_stays_as_bright_as_it_was() -> None:
 
 def test_what_is_wished_holds_for_every_call(voice: Samples) -> None:
     wished = Brightness(-3.0, 2.0)
-    exchange = Exchange(max_streams=2, brightness=wished)
+    exchange = Exchange(max_streams=3, brightness=wished, pivot_hz=4_000.0)
     try:
-        streams = [exchange.connect(Voice(voice), Kept()) for _ in range(2)]
+        streams = [exchange.connect(Voice(voice), Kept(), cutoff_hz=4_000.0) for _ in range(2)]
+        wide = exchange.connect(Voice(voice), Kept(), cutoff_hz=8_000.0)
         _tick(exchange, 10)
         batch = streams[0].batch
         assert batch is not None and batch.engine.inference is not None
         controls = batch.engine.inference.controls
         assert [(controls["level_db"][x.lane, 0], controls["tilt_db"][x.lane, 0]) for x in streams] == [wished, wished]
+        # Another band, the same line: an octave further on.
+        assert (controls["level_db"][wide.lane, 0], controls["tilt_db"][wide.lane, 0]) == (-1.0, 2.0)
     finally:
         exchange.close()
     with pytest.raises(FullbandError, match=r"study-unet.*tilt \+2\.0"):
