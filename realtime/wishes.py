@@ -6,6 +6,7 @@ import math
 import threading
 from typing import NamedTuple
 
+from .bandwidth import CUTOFF_RANGE_HZ
 from .errors import in_range
 from .native.ramp import Ramp
 from .runner import Runner
@@ -109,7 +110,7 @@ class Wishes:
 
     def set_high_pivot_hz(self, pivot_hz: float | None) -> None:
         """Have the high band's level hold, and its tilt turn, at *pivot_hz*; None: where the voice's band ends."""
-        self.high_pivot_hz = pivot_hz
+        self.high_pivot_hz = None if pivot_hz is None else in_range("high_pivot_hz", pivot_hz, CUTOFF_RANGE_HZ)
         self._tell()
 
     def set_cutoff_hz(self, cutoff_hz: float) -> None:

@@ -114,7 +114,8 @@ def _table(found: Sequence[Found]) -> Table:
     table = Table("recording", "level", "tilt", "off by", "then", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    names = [Path(one.name).name for one in found]
+    # One may be a device, whose name is no path.
+    names = [Path(one.name).name for one in found] if len(found) > 1 else [one.name for one in found]
     for one, name in zip(found, names, strict=True):
         if names.count(name) > 1:
             name = f"{Path(one.name).parent.name}/{name}"

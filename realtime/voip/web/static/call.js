@@ -14,6 +14,7 @@ export class Call {
   constructor({ hear, columns, figures, over }) {
     Object.assign(this, { hear, columns, figures, over });
     this.ended = false;
+    this.early = {}; // what was wished before the host could be told
   }
 
   async start(codec, wishes) {
@@ -44,6 +45,7 @@ export class Call {
     address.protocol = address.protocol.replace("http", "ws");
     const events = (this.events = new WebSocket(address));
     events.binaryType = "arraybuffer";
+    events.onopen = () => this.wish(this.early);
     events.onmessage = ({ data }) => {
       if (typeof data !== "string") return this.columns(new Uint8Array(data));
       const told = JSON.parse(data);
@@ -55,6 +57,7 @@ export class Call {
 
   wish(wishes) {
     if (this.events?.readyState === WebSocket.OPEN) this.events.send(JSON.stringify(wishes));
+    else Object.assign(this.early, wishes);
   }
 
   async recording(side) {
