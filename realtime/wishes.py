@@ -42,9 +42,14 @@ class Brightness(NamedTuple):
 
     def added_to(self, other: Brightness) -> Brightness:
         """Both at once, within what can be set."""
-        ranges = (HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB)
-        return Brightness(*(min(max(a + b, low), high) for a, b, (low, high) in zip(self, other, ranges, strict=True)))
+        ranges_db = BRIGHTNESS_RANGES_DB.values()
+        return Brightness(
+            *(min(max(a + b, low), high) for a, b, (low, high) in zip(self, other, ranges_db, strict=True))
+        )
 
+
+#: By the names of its fields.
+BRIGHTNESS_RANGES_DB = dict(zip(Brightness._fields, (HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB), strict=True))
 
 #: Nothing is wished.
 AS_IT_IS = Brightness()

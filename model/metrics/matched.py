@@ -73,7 +73,8 @@ def match(
 
     Raises :class:`FullbandError` for a corpus of one recording.
     """
-    alone = [clip.corpus for clip in clips if not others(clip, clips)]
+    beside = {clip: tuple(others(clip, clips)) for clip in clips}
+    alone = [clip.corpus for clip in clips if not beside[clip]]
     if alone:
         raise FullbandError(f"--matched: {alone[0]} has one recording here, and none to match it by")
     tasks = [Task(clip, tuple(rates_hz), tuple(systems)) for clip in clips]
@@ -85,7 +86,7 @@ def match(
     # Those of one speaker are matched by the same others.
     known: dict[tuple[tuple[Clip, ...], int, System], Brightness] = {}
     for place in differences:
-        key = (tuple(others(place.clip, clips)), place.rate_hz, place.system)
+        key = (beside[place.clip], place.rate_hz, place.system)
         if key not in known:
             known[key] = fit([differences[place._replace(clip=other)] for other in key[0]])
         level_db, tilt_db = known[key]

@@ -155,8 +155,10 @@ class Exchange:
             batch = group.batch
             lane = batch.occupy() if batch is not None else 0
             bandwidth_hz = source.bandwidth_hz
-            stream = Stream(source, sink, batch, lane, cutoff_hz or bandwidth_hz, bypass, on_close=self._close)
-            stream.set_brightness(self._brightness, self._pivot_hz)
+            stream = Stream(
+                source, sink, batch, lane, cutoff_hz or bandwidth_hz, bypass, self._pivot_hz, on_close=self._close
+            )
+            stream.set_brightness(self._brightness)
             if batch is not None and cutoff_hz is None and bandwidth_hz > _SURE_HZ:
                 stream.find_cutoff()
             group.streams = (*group.streams, stream)

@@ -18,13 +18,12 @@ _SMALL_CHANGE = 0.06
 class Lane:
     """The controls of one lane. Wishes may be set from any thread; :meth:`follow` is for the clock's."""
 
-    def __init__(self, batch: Batch, number: int, cutoff_hz: float, bypass: bool) -> None:
+    def __init__(self, batch: Batch, number: int, cutoff_hz: float, bypass: bool, pivot_hz: float | None) -> None:
         self._batch, self._number = batch, number
         self.cutoff_hz = cutoff_hz
         self.bypass = bypass
         self.wished = AS_IT_IS
-        #: Where the level of what is wished holds; None: at the cutoff.
-        self.pivot_hz: float | None = None
+        self._pivot_hz = pivot_hz
         #: What is known of the voice, for where nothing is wished; it is come to slowly.
         self.known = AS_IT_IS
         self._known = AS_IT_IS
@@ -47,7 +46,7 @@ class Lane:
         known = self.known if self.wished == AS_IT_IS else AS_IT_IS
         self._known = self._known.towards(known, GLIDE_DB_PER_S * FRAME_MS / 1000.0)
         audible = not bypass and self._frames_left == 0
-        wished = self.wished.from_cutoff(cutoff_hz, self.pivot_hz)
+        wished = self.wished.from_cutoff(cutoff_hz, self._pivot_hz)
         wanted = (cutoff_hz, self._known.added_to(wished) if audible else None, bypass)
         if wanted != self._given:
             self._given = wanted

@@ -24,6 +24,8 @@ class Stream:
     lane: int
     cutoff_hz: float
     bypass: bool = False
+    #: Where the level of :meth:`set_brightness` holds; None: where the band ends.
+    pivot_hz: float | None = None
     closed: bool = False
     #: The exception that ended it, should source or sink have raised one.
     fault: Exception | None = None
@@ -34,7 +36,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         if self.batch is not None:
-            self._controls = Lane(self.batch, self.lane, self.cutoff_hz, self.bypass)
+            self._controls = Lane(self.batch, self.lane, self.cutoff_hz, self.bypass, self.pivot_hz)
 
     def set_cutoff_hz(self, cutoff_hz: float) -> None:
         """Tell the network where this voice's band ends; a change that is heard is made with the high band faded out.
@@ -58,10 +60,10 @@ class Stream:
         if self._controls is not None:
             self._controls.bypass = bypass
 
-    def set_brightness(self, brightness: Brightness, pivot_hz: float | None = None) -> None:
-        """Level, at *pivot_hz* (None: the cutoff), and tilt of this call's high band, where the model takes them."""
+    def set_brightness(self, brightness: Brightness) -> None:
+        """Level and tilt of this call's high band, where the model takes them."""
         if self._controls is not None:
-            self._controls.wished, self._controls.pivot_hz = brightness, pivot_hz
+            self._controls.wished = brightness
 
     def pull(self) -> Frame:
         """The next frame [480] of the source, heard and with the network told of it; for the exchange's clock."""

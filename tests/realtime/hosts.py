@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -61,8 +62,8 @@ def connected(server: Server) -> bool:
 
 
 @contextmanager
-def client(server: Server, command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """*command* in Python, as a client of *server* that has connected itself; gone at the end."""
+def spawned(server: Server, command: list[str]) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """*command* in Python, as a client of *server*, and what it writes to standard error; gone at the end."""
     log = server.folder / "client.stderr"
     with open(log, "w") as errors:
         process = subprocess.Popen(
@@ -75,6 +76,15 @@ def client(server: Server, command: list[str]) -> Iterator[subprocess.Popen[str]
             start_new_session=True,
         )
     try:
+        yield process, log
+    finally:
+        servers.stop_group(process)
+
+
+@contextmanager
+def client(server: Server, command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """*command* in Python, as a client of *server* that has connected itself; gone at the end."""
+    with spawned(server, command) as (process, log):
         # Every look is a client of the server itself, which has to be let in and out.
         servers.poll(
             lambda: process.poll() is not None or connected(server), "the host's ports", _START_SECONDS, every=0.3
@@ -84,8 +94,6 @@ def client(server: Server, command: list[str]) -> Iterator[subprocess.Popen[str]
         if process.poll() is None:
             # JACK takes a client's sudden death badly; one that closes its stream goes in peace.
             process.communicate(timeout=60.0)
-    finally:
-        servers.stop_group(process)
 
 
 def follow(stream: IO[str]) -> list[str]:

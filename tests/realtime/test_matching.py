@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +20,9 @@ from realtime.errors import FullbandError
 from realtime.matching import compare, difference, fit
 from realtime.paths import find_model
 from realtime.wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB, Brightness
-from tests.servers import poll, stop_group
+from tests.servers import poll
 
-from .hosts import ROUTES, exchange, started
+from .hosts import ROUTES, exchange, spawned, started
 from .microphones import recorded
 
 RATE_HZ = 48_000
@@ -150,25 +148,13 @@ def test_a_microphone_that_is_spoken_into_is_found(name: str, microphone: Path, 
     samples, _ = soundfile.read(microphone, dtype="float32")
     kept, route = tmp_path / "spoken.wav", ROUTES[name]
     command = ["-c", "from realtime.cli import main; main()", "match", "--input", route.host_input, "--seconds", "6"]
-    with started(name, 256) as server:
-        log = tmp_path / "words"
-        with log.open("w") as words:
-            process = subprocess.Popen(
-                server.wrap([sys.executable, *command, "--keep", str(kept), "--json", "-"]),
-                env=server.env,
-                stdout=subprocess.PIPE,
-                stderr=words,
-                text=True,
-                start_new_session=True,
-            )
-        try:
-            poll(lambda: "speak into" in log.read_text() or process.poll() is not None, "to be asked to speak", 180.0)
-            # Nothing is played: a client has the microphone alone to listen to.
-            exchange(server, replace(route, listen=route.host_input), samples)
-            told, _ = process.communicate(timeout=120.0)
-        finally:
-            stop_group(process)
-    assert process.returncode == 0, log.read_text()
+    command += ["--keep", str(kept), "--json", "-"]
+    with started(name, 256) as server, spawned(server, command) as (process, log):
+        poll(lambda: "speak into" in log.read_text() or process.poll() is not None, "to be asked to speak", 180.0)
+        # Nothing is played: a client has the microphone alone to listen to.
+        exchange(server, replace(route, listen=route.host_input), samples)
+        told, _ = process.communicate(timeout=120.0)
+        assert process.returncode == 0, log.read_text()
     report = json.loads(told)
     assert (report["level_db"], report["tilt_db"]) == pytest.approx((-4.0, 3.0), abs=1.0)
     assert report["recordings"][0]["recording"] == route.host_input

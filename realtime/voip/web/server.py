@@ -26,6 +26,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from ... import __version__
+from ...wishes import BRIGHTNESS_RANGES_DB
 from .band import BANDS, Band
 from .card import measured
 from .guard import Guard, Refused
@@ -36,7 +37,6 @@ from .settings import WebSettings
 from .taps import BAND_HZ, COLUMN_SAMPLES, RANGE_DB
 from .taps import BANDS as SPECTRUM_BANDS
 from .uploads import Uploads
-from .wishes import RANGES_DB
 
 _STATIC = Path(__file__).resolve().parent / "static"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -87,7 +87,7 @@ class Server:
                 "codecs": [codec.name for codec in CODECS],
                 "wishes": {
                     name: {"range": limits, "value": getattr(settings.brightness, name)}
-                    for name, limits in RANGES_DB.items()
+                    for name, limits in BRIGHTNESS_RANGES_DB.items()
                     if self._sessions.takes(name)
                 },
                 "limits": {

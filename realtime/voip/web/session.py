@@ -193,7 +193,7 @@ class Session:
     def _set_brightness(self, brightness: Brightness) -> None:
         self._brightness = brightness
         if self._stream is not None:
-            self._stream.set_brightness(brightness, self._settings.high_pivot_hz)
+            self._stream.set_brightness(brightness)
 
     def _record(self, on: bool) -> None:
         voice = self._voice

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from ...errors import FullbandError, in_range
-from ...wishes import HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB, Brightness
+from ...wishes import BRIGHTNESS_RANGES_DB, Brightness
 from ..exchange import Exchange
 from .guard import Refused
-
-#: What can be wished, as requests name it, and within which limits, in dB and dB an octave.
-RANGES_DB = dict(zip(Brightness._fields, (HIGH_LEVEL_RANGE_DB, HIGH_TILT_RANGE_DB), strict=True))
 
 
 def amended(before: Brightness, asked: Mapping[str, object], exchange: Exchange) -> Brightness:
@@ -19,7 +16,7 @@ def amended(before: Brightness, asked: Mapping[str, object], exchange: Exchange)
 
     Raises :class:`Refused` with 400 for what makes no sense, or what the model of *exchange* does not take.
     """
-    after = before._replace(**{name: _wished_db(name, asked[name]) for name in RANGES_DB if name in asked})
+    after = before._replace(**{name: _wished_db(name, asked[name]) for name in before._fields if name in asked})
     if not exchange.takes(after):
         raise Refused(400, f"the model here takes no such wish: {after} of its high band")
     return after
@@ -33,6 +30,6 @@ def _wished_db(name: str, value: object) -> float:
     if number is None:
         raise Refused(400, f"{name} is {str(value)[:40]!r}, which is no number")
     try:
-        return in_range(name, number, RANGES_DB[name])
+        return in_range(name, number, BRIGHTNESS_RANGES_DB[name])
     except FullbandError as error:
         raise Refused(400, str(error)) from None
